@@ -1,0 +1,128 @@
+//! Finished code: owned, executable, callable.
+
+use std::collections::HashMap;
+use std::mem::ManuallyDrop;
+
+use cranelift_jit::JITModule;
+use rnc_plan::kernel::KernelSpec;
+
+use crate::error::CodegenError;
+use crate::isa::Isa;
+use crate::kernels::{self, Tasks};
+use crate::module::ModuleBuilder;
+
+/// `fn(operands, batch, begin, end)`.
+type Function = unsafe extern "C" fn(*const *mut u8, usize, usize, usize);
+
+/// The machine code of some kernels.
+pub struct Code {
+    kernels: Vec<Compiled>,
+    /// Kernels of the specifications that were asked for, in their order; equal ones share.
+    indices: Vec<usize>,
+    isa: Isa,
+    module: ManuallyDrop<JITModule>,
+}
+
+/// One kernel.
+pub struct Compiled {
+    function: Function,
+    tasks: Tasks,
+    name: String,
+}
+
+// SAFETY: after `finish` the module is only a holder of memory that nobody writes; it is touched again only by `drop`.
+#[allow(unsafe_code, reason = "the module's memory is immutable once finished")]
+unsafe impl Send for Code {}
+// SAFETY: as above; a shared `Code` gives out function pointers and names only.
+#[allow(unsafe_code, reason = "the module's memory is immutable once finished")]
+unsafe impl Sync for Code {}
+
+impl Code {
+    /// Compiles kernels for an instruction set of this CPU. Equal specifications are compiled once.
+    ///
+    /// The specifications must come from a verified plan: sizes are not checked here again.
+    ///
+    /// # Errors
+    /// If the CPU lacks the instruction set, or a layer is too large to be addressed.
+    pub fn compile<'a>(specs: impl IntoIterator<Item = &'a KernelSpec>, isa: Isa) -> Result<Self, CodegenError> {
+        if !isa.is_supported() {
+            return Err(CodegenError::UnsupportedIsa(isa));
+        }
+        let mut module = ModuleBuilder::new(isa)?;
+        let mut known = HashMap::new();
+        let mut unfinished = Vec::new();
+        let mut indices = Vec::new();
+        for spec in specs {
+            let index = match known.get(spec) {
+                Some(index) => *index,
+                None => {
+                    unfinished.push(kernels::compile(&mut module, spec)?);
+                    known.insert(spec, unfinished.len() - 1);
+                    unfinished.len() - 1
+                }
+            };
+            indices.push(index);
+        }
+        let module = module.finish()?;
+        let kernels = unfinished
+            .into_iter()
+            .map(|kernel| Compiled {
+                function: function(&module, kernel.function),
+                tasks: kernel.tasks,
+                name: kernel.name,
+            })
+            .collect();
+        Ok(Self { kernels, indices, isa, module: ManuallyDrop::new(module) })
+    }
+
+    /// The kernel of the `index`-th specification.
+    pub fn kernel(&self, index: usize) -> &Compiled {
+        &self.kernels[self.indices[index]]
+    }
+
+    /// The instruction set.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+}
+
+#[allow(unsafe_code, reason = "a code address becomes a function pointer")]
+fn function(module: &JITModule, id: cranelift_module::FuncId) -> Function {
+    let address = module.get_finalized_function(id);
+    // SAFETY: `ModuleBuilder::kernel` defined the function with four pointer-sized parameters, no result, and the platform's C calling
+    // convention; the module has been finished.
+    unsafe { std::mem::transmute::<*const u8, Function>(address) }
+}
+
+impl Drop for Code {
+    #[allow(unsafe_code, reason = "a JITModule leaks its memory unless told otherwise")]
+    fn drop(&mut self) {
+        // SAFETY: function pointers are only called through `&Compiled`, which borrows from `self`, so none runs now or later; the module is
+        // not used after it has been taken.
+        unsafe { ManuallyDrop::take(&mut self.module).free_memory() }
+    }
+}
+
+impl Compiled {
+    /// How many tasks there are.
+    pub fn tasks(&self) -> Tasks {
+        self.tasks
+    }
+
+    /// A name for people.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs tasks `begin..end` of a batch on operands at these addresses, in the order of the specification.
+    ///
+    /// # Safety
+    /// Every operand must be valid for what the specification's footprint says that the kernel reads and writes for this batch; nothing else may
+    /// write that memory during the call, nor read what is written, except other ranges of tasks of the same step; `begin <= end <=
+    /// tasks().count(batch)`.
+    #[allow(unsafe_code, reason = "the call into generated code")]
+    pub unsafe fn run(&self, operands: &[*mut u8], batch: usize, begin: usize, end: usize) {
+        // SAFETY: the caller vouches for the memory; the code reads as many operands as the specification has.
+        unsafe { (self.function)(operands.as_ptr(), batch, begin, end) }
+    }
+}

@@ -1,0 +1,96 @@
+//! AVX-512F leaves, by the `iced-x86` assembler. Scalars come in by `{1to16}` memory operands.
+
+use iced_x86::IcedError;
+use iced_x86::code_asm::*;
+
+use super::scalar::{Scalar, address};
+use super::{Address, Emitter, Pointer, V};
+
+const ZMM: [AsmRegisterZmm; 32] = [
+    zmm0, zmm1, zmm2, zmm3, zmm4, zmm5, zmm6, zmm7, zmm8, zmm9, zmm10, zmm11, zmm12, zmm13, zmm14, zmm15, zmm16, zmm17,
+    zmm18, zmm19, zmm20, zmm21, zmm22, zmm23, zmm24, zmm25, zmm26, zmm27, zmm28, zmm29, zmm30, zmm31,
+];
+
+/// Writes one leaf with 512-bit vectors.
+pub struct Avx512(Scalar);
+
+impl Avx512 {
+    /// An empty leaf.
+    ///
+    /// # Errors
+    /// If the assembler cannot be made.
+    pub fn new() -> Result<Self, IcedError> {
+        Ok(Self(Scalar::new()?))
+    }
+
+    /// The machine code.
+    ///
+    /// # Errors
+    /// If an instruction could not be encoded.
+    pub fn finish(self) -> Result<Vec<u8>, IcedError> {
+        self.0.finish()
+    }
+}
+
+impl Emitter for Avx512 {
+    fn lanes(&self) -> usize {
+        16
+    }
+
+    fn vectors(&self) -> usize {
+        32
+    }
+
+    fn load(&mut self, to: V, from: Address) {
+        self.0.emit(|a| a.vmovups(ZMM[to.0], zmmword_ptr(address(from))));
+    }
+
+    fn store(&mut self, to: Address, from: V) {
+        self.0.emit(|a| a.vmovups(zmmword_ptr(address(to)), ZMM[from.0]));
+    }
+
+    fn copy(&mut self, to: V, from: V) {
+        self.0.emit(|a| a.vmovaps(ZMM[to.0], ZMM[from.0]));
+    }
+
+    fn splat(&mut self, to: V, value: f32) {
+        self.0.emit(|a| {
+            if value.to_bits() == 0 {
+                return a.vpxord(ZMM[to.0], ZMM[to.0], ZMM[to.0]);
+            }
+            a.mov(eax, value.to_bits())?;
+            a.vpbroadcastd(ZMM[to.0], eax)
+        });
+    }
+
+    fn multiply_add(&mut self, sum: &[V], weights: &[V], scalar: Address) {
+        for (sum, weights) in sum.iter().zip(weights) {
+            self.0.emit(|a| a.vfmadd231ps(ZMM[sum.0], ZMM[weights.0], dword_bcst(address(scalar))));
+        }
+    }
+
+    fn add(&mut self, to: V, from: Address) {
+        self.0.emit(|a| a.vaddps(ZMM[to.0], ZMM[to.0], zmmword_ptr(address(from))));
+    }
+
+    fn at_least(&mut self, to: V, bound: V) {
+        // vmaxps gives its last operand when the comparison is unordered.
+        self.0.emit(|a| a.vmaxps(ZMM[to.0], ZMM[bound.0], ZMM[to.0]));
+    }
+
+    fn at_most(&mut self, to: V, bound: V) {
+        self.0.emit(|a| a.vminps(ZMM[to.0], ZMM[bound.0], ZMM[to.0]));
+    }
+
+    fn advance(&mut self, pointer: Pointer, bytes: i32) {
+        self.0.advance(pointer, bytes);
+    }
+
+    fn begin_loop(&mut self, count: usize) {
+        self.0.begin_loop(count);
+    }
+
+    fn end_loop(&mut self) {
+        self.0.end_loop();
+    }
+}

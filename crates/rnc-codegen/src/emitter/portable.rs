@@ -1,0 +1,154 @@
+//! Portable 128-bit leaves: the register machine as Cranelift variables, so that any CPU that Cranelift knows runs them.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::{F32, F32X4, I64};
+use cranelift_codegen::ir::{Block, InstBuilder, Value};
+use cranelift_frontend::{FunctionBuilder, Variable};
+
+use super::{Address, Emitter, Pointer, V};
+use crate::clif::{MEMORY, select_greater, select_less};
+
+/// Vectors that a leaf may use: x86-64's sixteen less one for the broadcast scalar.
+const VECTORS: usize = 15;
+
+struct Loop {
+    header: Block,
+    counter: Variable,
+}
+
+/// Writes one leaf into a Cranelift function whose parameters are the leaf's pointers.
+pub struct Portable<'a, 'b> {
+    builder: &'a mut FunctionBuilder<'b>,
+    vectors: [Variable; VECTORS],
+    pointers: [Variable; Pointer::ALL.len()],
+    open: Vec<Loop>,
+}
+
+impl<'a, 'b> Portable<'a, 'b> {
+    /// A leaf in a function that is still empty.
+    pub fn new(builder: &'a mut FunctionBuilder<'b>) -> Self {
+        let entry = builder.create_block();
+        builder.append_block_params_for_function_params(entry);
+        builder.switch_to_block(entry);
+        builder.seal_block(entry);
+        let vectors = std::array::from_fn(|_| builder.declare_var(F32X4));
+        let pointers = std::array::from_fn(|_| builder.declare_var(I64));
+        for (i, pointer) in pointers.iter().enumerate() {
+            let parameter = builder.block_params(entry)[i];
+            builder.def_var(*pointer, parameter);
+        }
+        Self { builder, vectors, pointers, open: Vec::new() }
+    }
+
+    /// Ends the leaf.
+    pub fn finish(self) {
+        self.builder.ins().return_(&[]);
+    }
+
+    fn base(&mut self, at: Address) -> Value {
+        self.builder.use_var(self.pointers[at.pointer as usize])
+    }
+
+    fn get(&mut self, v: V) -> Value {
+        self.builder.use_var(self.vectors[v.0])
+    }
+
+    fn set(&mut self, v: V, value: Value) {
+        self.builder.def_var(self.vectors[v.0], value);
+    }
+}
+
+impl Emitter for Portable<'_, '_> {
+    fn lanes(&self) -> usize {
+        4
+    }
+
+    fn vectors(&self) -> usize {
+        VECTORS
+    }
+
+    fn load(&mut self, to: V, from: Address) {
+        let base = self.base(from);
+        let value = self.builder.ins().load(F32X4, MEMORY, base, from.offset);
+        self.set(to, value);
+    }
+
+    fn store(&mut self, to: Address, from: V) {
+        let base = self.base(to);
+        let value = self.get(from);
+        self.builder.ins().store(MEMORY, value, base, to.offset);
+    }
+
+    fn copy(&mut self, to: V, from: V) {
+        let value = self.get(from);
+        self.set(to, value);
+    }
+
+    fn splat(&mut self, to: V, value: f32) {
+        let scalar = self.builder.ins().f32const(value);
+        let value = self.builder.ins().splat(F32X4, scalar);
+        self.set(to, value);
+    }
+
+    fn multiply_add(&mut self, sum: &[V], weights: &[V], scalar: Address) {
+        let base = self.base(scalar);
+        let value = self.builder.ins().load(F32, MEMORY, base, scalar.offset);
+        let value = self.builder.ins().splat(F32X4, value);
+        for (sum, weights) in sum.iter().zip(weights) {
+            let (old, weights) = (self.get(*sum), self.get(*weights));
+            let new = self.builder.ins().fma(value, weights, old);
+            self.set(*sum, new);
+        }
+    }
+
+    fn add(&mut self, to: V, from: Address) {
+        let base = self.base(from);
+        let value = self.builder.ins().load(F32X4, MEMORY, base, from.offset);
+        let old = self.get(to);
+        let new = self.builder.ins().fadd(old, value);
+        self.set(to, new);
+    }
+
+    fn at_least(&mut self, to: V, bound: V) {
+        let (bound, value) = (self.get(bound), self.get(to));
+        let new = select_greater(self.builder, bound, value);
+        self.set(to, new);
+    }
+
+    fn at_most(&mut self, to: V, bound: V) {
+        let (bound, value) = (self.get(bound), self.get(to));
+        let new = select_less(self.builder, bound, value);
+        self.set(to, new);
+    }
+
+    fn advance(&mut self, pointer: Pointer, bytes: i32) {
+        if bytes != 0 {
+            let old = self.builder.use_var(self.pointers[pointer as usize]);
+            let new = self.builder.ins().iadd_imm_s(old, i64::from(bytes));
+            self.builder.def_var(self.pointers[pointer as usize], new);
+        }
+    }
+
+    fn begin_loop(&mut self, count: usize) {
+        let counter = self.builder.declare_var(I64);
+        let start = self.builder.ins().iconst(I64, count as i64);
+        self.builder.def_var(counter, start);
+        let header = self.builder.create_block();
+        self.builder.ins().jump(header, &[]);
+        self.builder.switch_to_block(header);
+        self.open.push(Loop { header, counter });
+    }
+
+    fn end_loop(&mut self) {
+        let Loop { header, counter } = self.open.pop().expect("end_loop matches a begin_loop");
+        let old = self.builder.use_var(counter);
+        let new = self.builder.ins().iadd_imm_s(old, -1);
+        self.builder.def_var(counter, new);
+        let more = self.builder.ins().icmp_imm_u(IntCC::NotEqual, new, 0);
+        let after = self.builder.create_block();
+        self.builder.ins().brif(more, header, &[], after, &[]);
+        self.builder.seal_block(header);
+        self.builder.switch_to_block(after);
+        self.builder.seal_block(after);
+    }
+}

@@ -1,0 +1,43 @@
+//! What can go wrong while code is made.
+
+use cranelift_module::ModuleError;
+
+use crate::isa::Isa;
+
+/// Why a plan's code could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CodegenError {
+    /// The host is not a machine that code can be made for.
+    #[error("cannot generate code on this machine: {0}")]
+    Host(String),
+    /// The CPU lacks the instruction set that was asked for.
+    #[error("this CPU does not have {0}; the best it has is {best}", best = Isa::best())]
+    UnsupportedIsa(Isa),
+    /// Cranelift refused a function: a defect of rnc.
+    #[error("Cranelift refused a generated function (please report this): {0}")]
+    Module(#[from] Box<ModuleError>),
+    /// The assembler refused an instruction: a defect of rnc.
+    #[cfg(target_arch = "x86_64")]
+    #[error("the assembler refused a generated instruction (please report this): {0}")]
+    Assembler(#[from] iced_x86::IcedError),
+    /// The layer is so large that an offset does not fit into an instruction.
+    #[error("{what} is {bytes} bytes away, more than the 2 GiB that an instruction can reach: the layer is too large")]
+    TooLarge {
+        /// What is far away.
+        what: &'static str,
+        /// How far.
+        bytes: usize,
+    },
+}
+
+impl CodegenError {
+    pub(crate) fn host(error: impl std::fmt::Display) -> Self {
+        Self::Host(error.to_string())
+    }
+}
+
+impl From<ModuleError> for CodegenError {
+    fn from(error: ModuleError) -> Self {
+        Self::Module(Box::new(error))
+    }
+}

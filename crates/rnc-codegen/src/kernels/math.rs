@@ -1,0 +1,151 @@
+//! Elementwise functions as Cranelift code, on scalars and on 128-bit vectors alike, so that both give the same bits.
+//!
+//! `exp` and `tanh` follow the single-precision Cephes library (S. L. Moshier, `expf.c`, `tanhf.c`): relative error under 2 ulp.
+
+use cranelift_codegen::ir::condcodes::FloatCC;
+use cranelift_codegen::ir::types::{F32, F32X4, I32, I32X4};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
+use cranelift_frontend::FunctionBuilder;
+use rnc_plan::kernel::{Binary, Unary};
+
+use crate::clif::{select, select_greater, select_less};
+
+/// Emits functions of values of one type.
+pub struct Math<'a, 'b> {
+    /// Where code goes.
+    pub builder: &'a mut FunctionBuilder<'b>,
+    /// `F32` or `F32X4`.
+    pub ty: Type,
+}
+
+impl Math<'_, '_> {
+    /// A constant in every lane.
+    pub fn constant(&mut self, value: f32) -> Value {
+        let scalar = self.builder.ins().f32const(value);
+        if self.ty == F32 { scalar } else { self.builder.ins().splat(F32X4, scalar) }
+    }
+
+    /// A function of one value.
+    pub fn unary(&mut self, function: Unary, x: Value) -> Value {
+        match function {
+            Unary::Relu => {
+                let zero = self.constant(0.0);
+                select_greater(self.builder, zero, x)
+            }
+            Unary::Sigmoid => self.sigmoid(x),
+            Unary::Tanh => self.tanh(x),
+            Unary::Exp => self.exp(x),
+            Unary::Sqrt => self.builder.ins().sqrt(x),
+            Unary::Abs => self.builder.ins().fabs(x),
+            Unary::Neg => self.builder.ins().fneg(x),
+            Unary::Reciprocal => {
+                let one = self.constant(1.0);
+                self.builder.ins().fdiv(one, x)
+            }
+            Unary::Floor => self.builder.ins().floor(x),
+            Unary::Ceil => self.builder.ins().ceil(x),
+        }
+    }
+
+    /// A function of two values.
+    pub fn binary(&mut self, function: Binary, a: Value, b: Value) -> Value {
+        match function {
+            Binary::Add => self.builder.ins().fadd(a, b),
+            Binary::Sub => self.builder.ins().fsub(a, b),
+            Binary::Mul => self.builder.ins().fmul(a, b),
+            Binary::Div => self.builder.ins().fdiv(a, b),
+            Binary::Max => {
+                let larger = select_greater(self.builder, a, b);
+                self.unless_nan(a, larger)
+            }
+            Binary::Min => {
+                let smaller = select_less(self.builder, a, b);
+                self.unless_nan(a, smaller)
+            }
+        }
+    }
+
+    /// `a` where it is NaN, else `otherwise`.
+    fn unless_nan(&mut self, a: Value, otherwise: Value) -> Value {
+        select(self.builder, FloatCC::Unordered, (a, a), (a, otherwise))
+    }
+
+    /// `c[0] x^n + c[1] x^(n-1) + …` by Horner's rule.
+    fn polynomial(&mut self, x: Value, coefficients: &[f32]) -> Value {
+        let mut sum = self.constant(coefficients[0]);
+        for c in &coefficients[1..] {
+            let c = self.constant(*c);
+            sum = self.builder.ins().fma(sum, x, c);
+        }
+        sum
+    }
+
+    /// `e^x = 2^n e^r` with `n = round(x / ln 2)`. Results below the smallest normal number become zero.
+    fn exp(&mut self, x: Value) -> Value {
+        // Beyond these the result is zero and infinity in any case; NaN passes.
+        let (low, high) = (self.constant(-87.3), self.constant(89.0));
+        let x = select_greater(self.builder, low, x);
+        let x = select_less(self.builder, high, x);
+        // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
+        let magic = self.constant(12_582_912.0);
+        let log2e = self.constant(std::f32::consts::LOG2_E);
+        let shifted = self.builder.ins().fma(x, log2e, magic);
+        let n = self.builder.ins().fsub(shifted, magic);
+        // ln 2 in two parts, the first of which has few bits: n times it is exact.
+        let (ln2_high, ln2_low) = (self.constant(-0.693_359_4), self.constant(2.121_944_4e-4));
+        let r = self.builder.ins().fma(n, ln2_high, x);
+        let r = self.builder.ins().fma(n, ln2_low, r);
+        let p = self.polynomial(
+            r,
+            &[1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1],
+        );
+        let square = self.builder.ins().fmul(r, r);
+        let p = self.builder.ins().fma(p, square, r);
+        let one = self.constant(1.0);
+        let p = self.builder.ins().fadd(p, one);
+        // 2^(n-1), then doubled: 2^128 is no f32.
+        let half_power = self.power_of_two(shifted, 126);
+        let half = self.builder.ins().fmul(p, half_power);
+        self.builder.ins().fadd(half, half)
+    }
+
+    /// `2^(n + bias - 127)` for the integer `n` in the low bits of `shifted`.
+    fn power_of_two(&mut self, shifted: Value, bias: i64) -> Value {
+        let integer = if self.ty == F32 { I32 } else { I32X4 };
+        let bits = self.builder.ins().bitcast(integer, MemFlagsData::new(), shifted);
+        let exponent = self.builder.ins().ishl_imm_u(bits, 23);
+        let bias = self.builder.ins().iconst(I32, bias << 23);
+        let bias = if self.ty == F32 { bias } else { self.builder.ins().splat(I32X4, bias) };
+        let power = self.builder.ins().iadd(exponent, bias);
+        self.builder.ins().bitcast(self.ty, MemFlagsData::new(), power)
+    }
+
+    fn sigmoid(&mut self, x: Value) -> Value {
+        let negated = self.builder.ins().fneg(x);
+        let e = self.exp(negated);
+        let one = self.constant(1.0);
+        let divisor = self.builder.ins().fadd(one, e);
+        self.builder.ins().fdiv(one, divisor)
+    }
+
+    /// An odd polynomial near zero, where `1 - 2 / (e^2|x| + 1)` would cancel.
+    fn tanh(&mut self, x: Value) -> Value {
+        let square = self.builder.ins().fmul(x, x);
+        let p = self.polynomial(
+            square,
+            &[-5.704_988_7e-3, 2.063_908_8e-2, -5.373_971_5e-2, 1.333_144_2e-1, -3.333_328_2e-1],
+        );
+        let cube = self.builder.ins().fmul(square, x);
+        let small = self.builder.ins().fma(p, cube, x);
+        let magnitude = self.builder.ins().fabs(x);
+        let twice = self.builder.ins().fadd(magnitude, magnitude);
+        let e = self.exp(twice);
+        let (one, two, limit) = (self.constant(1.0), self.constant(2.0), self.constant(0.625));
+        let divisor = self.builder.ins().fadd(e, one);
+        let quotient = self.builder.ins().fdiv(two, divisor);
+        let large = self.builder.ins().fsub(one, quotient);
+        let large = self.builder.ins().fcopysign(large, x);
+        let result = select(self.builder, FloatCC::LessThan, (magnitude, limit), (small, large));
+        self.unless_nan(x, result)
+    }
+}

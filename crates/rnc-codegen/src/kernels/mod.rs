@@ -1,0 +1,56 @@
+//! The kernels: one file each. A kernel is a function over a range of tasks, and says how many tasks there are.
+
+pub mod conv;
+pub mod copy;
+pub mod elementwise;
+pub mod gemm;
+pub mod math;
+pub mod pool;
+pub mod softmax;
+
+use cranelift_module::FuncId;
+use rnc_plan::kernel::KernelSpec;
+
+use crate::error::CodegenError;
+use crate::module::ModuleBuilder;
+
+/// How many tasks a kernel has. Any partition of them into ranges gives the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tasks {
+    /// This many for every sample.
+    PerSample(usize),
+    /// This many for any batch.
+    Total(usize),
+}
+
+impl Tasks {
+    /// The number of tasks for a batch.
+    pub const fn count(self, batch: usize) -> usize {
+        match self {
+            Self::PerSample(n) => n * batch,
+            Self::Total(n) => n,
+        }
+    }
+}
+
+/// A kernel in a module under construction.
+pub struct Kernel {
+    /// Its function.
+    pub function: FuncId,
+    /// Its tasks.
+    pub tasks: Tasks,
+    /// A name for people.
+    pub name: String,
+}
+
+/// Compiles a kernel.
+pub fn compile(module: &mut ModuleBuilder, spec: &KernelSpec) -> Result<Kernel, CodegenError> {
+    match spec {
+        KernelSpec::Conv(conv) => conv::compile(module, conv),
+        KernelSpec::Gemm(gemm) => gemm::compile(module, gemm),
+        KernelSpec::Pool(pool) => pool::compile(module, pool),
+        KernelSpec::Elementwise(elementwise) => elementwise::compile(module, elementwise),
+        KernelSpec::Softmax(softmax) => softmax::compile(module, softmax),
+        KernelSpec::Copy(copy) => copy::compile(module, copy),
+    }
+}

@@ -1,0 +1,231 @@
+//! The register tile of convolution and GEMM, written once against [`Emitter`].
+//!
+//! A tile is some pixels × some vectors of output channels, all held in registers while the loop runs over the input's channel blocks, the
+//! taps and the channels of a block. Each step loads the weights' vectors and multiplies them with one broadcast channel of every pixel.
+
+use rnc_plan::kernel::Activation;
+
+use crate::emitter::{Address, Emitter, Pointer, V};
+
+/// Everything that the code of a tile depends on. Offsets are in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tile {
+    /// Pixels of the result.
+    pub pixels: Vec<Pixel>,
+    /// Vectors of output channels.
+    pub columns: Vec<Column>,
+    /// Taps in the order of summation.
+    pub taps: Vec<Tap>,
+    /// Input channels.
+    pub channels: Channels,
+    /// Add what [`Pointer::Residual`] points to, laid out like the result.
+    pub residual: bool,
+    /// Applied last.
+    pub activation: Activation,
+}
+
+/// A pixel's place relative to the tile's pointers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pixel {
+    /// From [`Pointer::X`] to its first tap's first channel.
+    pub x: i32,
+    /// From [`Pointer::Out`].
+    pub out: i32,
+}
+
+/// A vector of output channels relative to the tile's pointers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Column {
+    /// From [`Pointer::W`].
+    pub w: i32,
+    /// From [`Pointer::Out`].
+    pub out: i32,
+    /// From [`Pointer::Bias`].
+    pub bias: i32,
+}
+
+/// One tap of the window.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tap {
+    /// From a pixel's first tap.
+    pub x: i32,
+    /// Index of the tap among all of the window's, those left out included.
+    pub index: i32,
+    /// For each pixel, whether the tap lies inside of the source.
+    pub inside: Vec<bool>,
+}
+
+/// The loop over input channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Channels {
+    /// Channels of a full block.
+    pub block: usize,
+    /// Full blocks.
+    pub full: usize,
+    /// Channels of the partial block behind them.
+    pub rest: usize,
+    /// Bytes from one block of the source to the next.
+    pub stride: i32,
+    /// Taps of the whole window: a block of weights is `window * channels * 64` bytes.
+    pub window: i32,
+}
+
+/// Bytes of the weights of one channel and tap for 16 output channels.
+const WEIGHT_BYTES: i32 = 64;
+
+/// Multiply-adds that are laid out without a loop before the loop over the channels of a block is used.
+const MAX_UNROLLED: usize = 512;
+
+/// Whether a tile's registers fit an emitter: its sums, a vector of weights a column, and two at the least for an activation's bounds.
+pub const fn fits(pixels: usize, columns: usize, vectors: usize) -> bool {
+    pixels * columns + if columns < 2 { 2 } else { columns } <= vectors
+}
+
+/// Writes the leaf of a tile.
+pub fn write(tile: &Tile, emitter: &mut dyn Emitter) {
+    assert!(fits(tile.pixels.len(), tile.columns.len(), emitter.vectors()), "the tile needs more registers than there are");
+    let mut writer = Writer { tile, emitter, x: 0, w: 0 };
+    writer.start();
+    writer.sum();
+    writer.end();
+}
+
+struct Writer<'a> {
+    tile: &'a Tile,
+    emitter: &'a mut dyn Emitter,
+    /// How far X and W have been advanced since the block began.
+    x: i32,
+    w: i32,
+}
+
+impl Writer<'_> {
+    fn sum_register(&self, pixel: usize, column: usize) -> V {
+        V(pixel * self.tile.columns.len() + column)
+    }
+
+    fn weight_register(&self, column: usize) -> V {
+        V(self.tile.pixels.len() * self.tile.columns.len() + column)
+    }
+
+    fn start(&mut self) {
+        for (j, column) in self.tile.columns.iter().enumerate() {
+            self.emitter.load(self.sum_register(0, j), Address::new(Pointer::Bias, column.bias));
+        }
+        for i in 1..self.tile.pixels.len() {
+            for j in 0..self.tile.columns.len() {
+                self.emitter.copy(self.sum_register(i, j), self.sum_register(0, j));
+            }
+        }
+    }
+
+    fn sum(&mut self) {
+        let channels = self.tile.channels;
+        if channels.full > 1 {
+            self.emitter.begin_loop(channels.full);
+        }
+        if channels.full > 0 {
+            self.block(channels.block);
+        }
+        if channels.full > 1 {
+            self.emitter.end_loop();
+        }
+        if channels.rest > 0 {
+            self.block(channels.rest);
+        }
+    }
+
+    /// All taps of one channel block; leaves X and W at the next block.
+    fn block(&mut self, channels: usize) {
+        let steps = self.steps_per_iteration(channels);
+        for tap in &self.tile.taps {
+            self.advance_w(tap.index * channels as i32 * WEIGHT_BYTES);
+            let iterations = channels / steps;
+            if iterations > 1 {
+                self.emitter.begin_loop(iterations);
+            }
+            for step in 0..steps {
+                self.step(tap, step as i32);
+            }
+            if iterations > 1 {
+                let (dx, dw) = (4 * steps as i32, WEIGHT_BYTES * steps as i32);
+                self.emitter.advance(Pointer::X, dx);
+                self.emitter.advance(Pointer::W, dw);
+                self.emitter.end_loop();
+                self.x += dx * iterations as i32;
+                self.w += dw * iterations as i32;
+            }
+        }
+        self.emitter.advance(Pointer::X, self.tile.channels.stride - self.x);
+        self.advance_w(self.tile.channels.window * channels as i32 * WEIGHT_BYTES);
+        (self.x, self.w) = (0, 0);
+    }
+
+    /// Channels that an iteration of the innermost loop handles: all of the block's if the code stays small, else a divisor.
+    fn steps_per_iteration(&self, channels: usize) -> usize {
+        let work = self.tile.taps.len() * self.tile.pixels.len() * self.tile.columns.len();
+        (1..=channels)
+            .rev()
+            .filter(|steps| channels.is_multiple_of(*steps))
+            .find(|steps| work * steps <= MAX_UNROLLED || *steps <= 4)
+            .unwrap_or(1)
+    }
+
+    fn advance_w(&mut self, target: i32) {
+        self.emitter.advance(Pointer::W, target - self.w);
+        self.w = target;
+    }
+
+    /// One channel of one tap: `sum[pixel][column] += x[pixel] * w[column]`.
+    fn step(&mut self, tap: &Tap, step: i32) {
+        let columns = self.tile.columns.len();
+        let weights: Vec<V> = (0..columns).map(|j| self.weight_register(j)).collect();
+        for (column, register) in self.tile.columns.iter().zip(&weights) {
+            self.emitter.load(*register, Address::new(Pointer::W, column.w + step * WEIGHT_BYTES));
+        }
+        let inside = self.tile.pixels.iter().zip(&tap.inside).enumerate().filter(|(_, (_, inside))| **inside);
+        for (i, (pixel, _)) in inside {
+            let sums: Vec<V> = (0..columns).map(|j| self.sum_register(i, j)).collect();
+            let scalar = Address::new(Pointer::X, pixel.x + tap.x - self.x + step * 4);
+            self.emitter.multiply_add(&sums, &weights, scalar);
+        }
+    }
+
+    /// Residual, activation, store. The weights' registers are free by now.
+    fn end(&mut self) {
+        let tile = self.tile;
+        let bounds = self.bounds();
+        for (i, pixel) in tile.pixels.iter().enumerate() {
+            for (j, column) in tile.columns.iter().enumerate() {
+                let sum = self.sum_register(i, j);
+                if tile.residual {
+                    self.emitter.add(sum, Address::new(Pointer::Residual, pixel.out + column.out));
+                }
+                if let Some(low) = bounds.0 {
+                    self.emitter.at_least(sum, low);
+                }
+                if let Some(high) = bounds.1 {
+                    self.emitter.at_most(sum, high);
+                }
+                self.emitter.store(Address::new(Pointer::Out, pixel.out + column.out), sum);
+            }
+        }
+    }
+
+    /// Loads the activation's bounds. See [`fits`].
+    fn bounds(&mut self) -> (Option<V>, Option<V>) {
+        let low = self.weight_register(0);
+        match self.tile.activation {
+            Activation::None => (None, None),
+            Activation::Relu => {
+                self.emitter.splat(low, 0.0);
+                (Some(low), None)
+            }
+            Activation::Clip { min, max } => {
+                let high = V(low.0 + 1);
+                self.emitter.splat(low, min.get());
+                self.emitter.splat(high, max.get());
+                (Some(low), Some(high))
+            }
+        }
+    }
+}

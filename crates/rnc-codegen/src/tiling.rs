@@ -1,0 +1,134 @@
+//! Chooses the register tile of a convolution and cuts the result's pixels into tiles.
+
+use crate::isa::Isa;
+
+/// Size of a register tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TileSize {
+    /// Pixels.
+    pub pixels: usize,
+    /// Vectors of output channels.
+    pub columns: usize,
+}
+
+/// What the choice depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Problem {
+    /// Rows and columns of the result.
+    pub output: [usize; 2],
+    /// Vectors of output channels that read the same input channels, and so can share a panel.
+    pub vectors: usize,
+    /// Multiply-adds that one element of the result takes.
+    pub depth: usize,
+}
+
+impl TileSize {
+    const fn new(pixels: usize, columns: usize) -> Self {
+        Self { pixels, columns }
+    }
+}
+
+const AVX512: [TileSize; 4] = [TileSize::new(14, 2), TileSize::new(28, 1), TileSize::new(9, 3), TileSize::new(7, 4)];
+const AVX2: [TileSize; 2] = [TileSize::new(6, 2), TileSize::new(12, 1)];
+const BASELINE: [TileSize; 3] = [TileSize::new(6, 2), TileSize::new(5, 2), TileSize::new(12, 1)];
+
+/// The tiles that fit an instruction set's registers, the one that is best for large layers first.
+const fn candidates(isa: Isa) -> &'static [TileSize] {
+    match isa {
+        Isa::Avx512 => &AVX512,
+        Isa::Avx2 => &AVX2,
+        Isa::Baseline => &BASELINE,
+    }
+}
+
+/// The tile with the least estimated time.
+pub fn choose(isa: Isa, problem: Problem) -> TileSize {
+    let time = |size: &TileSize| estimate(isa, problem, *size);
+    candidates(isa).iter().copied().min_by(|a, b| time(a).total_cmp(&time(b))).expect("every instruction set has tiles")
+}
+
+/// Cycles of one input channel and tap over the whole result, up to a constant factor.
+fn estimate(isa: Isa, problem: Problem, size: TileSize) -> f64 {
+    // Multiply-adds and loads that can start in a cycle, on the machines at hand (Zen 4; Skylake and later have two 512-bit loads).
+    let (fma_ports, load_ports) = match isa {
+        Isa::Avx512 => (1.0, 2.0),
+        Isa::Avx2 | Isa::Baseline => (2.0, 2.0),
+    };
+    let panel = |columns: usize| {
+        let columns = columns as f64;
+        cut(problem.output, size.pixels)
+            .iter()
+            .map(|tile| {
+                let pixels = tile.len() as f64;
+                let work = pixels * columns / fma_ports;
+                let broadcasts = if isa == Isa::Avx512 { pixels * columns } else { pixels };
+                let loads = (broadcasts + columns) / load_ports;
+                // A sum waits four cycles for its last multiply-add. Weights come from further away than pixels do.
+                let weights = 0.25 * columns;
+                let call = 40.0 / problem.depth as f64;
+                work.max(loads).max(4.0) + weights + call
+            })
+            .sum::<f64>()
+    };
+    let (full, rest) = (problem.vectors / size.columns, problem.vectors % size.columns);
+    full as f64 * panel(size.columns) + if rest > 0 { panel(rest) } else { 0.0 }
+}
+
+/// A pixel of the result, as row and column.
+pub type Place = [usize; 2];
+
+/// Cuts a result into tiles of at most `pixels` pixels: whole rows if a tile holds one, else equal parts of rows.
+pub fn cut([height, width]: [usize; 2], pixels: usize) -> Vec<Vec<Place>> {
+    if width <= pixels {
+        let rows = split(height, pixels / width);
+        return rows.map(|rows| rows.flat_map(|y| (0..width).map(move |x| [y, x])).collect()).collect();
+    }
+    (0..height).flat_map(|y| split(width, pixels).map(move |columns| columns.map(|x| [y, x]).collect())).collect()
+}
+
+/// Splits `0..len` into the fewest parts of at most `most`, as equal as can be, larger ones first.
+fn split(len: usize, most: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+    let parts = len.div_ceil(most);
+    let (size, larger) = (len / parts, len % parts);
+    (0..parts).map(move |i| {
+        let start = i * size + i.min(larger);
+        start..start + size + usize::from(i < larger)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tile::fits;
+
+    #[test]
+    fn covers_every_pixel_once_in_tiles_that_fit() {
+        for height in [1, 2, 7, 13] {
+            for width in [1, 2, 7, 14, 15, 56, 113] {
+                for pixels in [3, 6, 14, 28] {
+                    let tiles = cut([height, width], pixels);
+                    assert!(tiles.iter().all(|t| !t.is_empty() && t.len() <= pixels));
+                    let mut all: Vec<_> = tiles.concat();
+                    all.sort_unstable();
+                    let expected: Vec<_> = (0..height).flat_map(|y| (0..width).map(move |x| [y, x])).collect();
+                    assert_eq!(all, expected, "{height}x{width} in {pixels}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gives_tiles_that_fit_the_registers() {
+        for (isa, vectors) in [(Isa::Baseline, 15), (Isa::Avx2, 15), (Isa::Avx512, 32)] {
+            assert!(candidates(isa).iter().all(|t| fits(t.pixels, t.columns, vectors)), "{isa}");
+        }
+    }
+
+    #[test]
+    fn takes_the_measured_tiles_for_the_layers_of_resnet50() {
+        let choose = |output, vectors| choose(Isa::Avx512, Problem { output, vectors, depth: 1024 });
+        assert_eq!(choose([56, 56], 4), TileSize { pixels: 14, columns: 2 });
+        assert_eq!(choose([28, 28], 8), TileSize { pixels: 14, columns: 2 });
+        assert_eq!(choose([7, 7], 32), TileSize { pixels: 28, columns: 1 });
+    }
+}

@@ -1,0 +1,139 @@
+//! The kernels' specifications once more, as plain loops over the packed layouts, with the documented order of operations: results must
+//! agree bit by bit.
+
+use rnc_plan::kernel::{Activation, BLOCK, Conv, Gemm, Pool, PoolKind, Source, blocks};
+use rnc_plan::weights::weight_blocks;
+
+pub fn activate(activation: Activation, x: f32) -> f32 {
+    match activation {
+        Activation::None => x,
+        Activation::Relu => if 0.0 > x { 0.0 } else { x },
+        Activation::Clip { min, max } => {
+            let x = if min.get() > x { min.get() } else { x };
+            if max.get() < x { max.get() } else { x }
+        }
+    }
+}
+
+/// Index of a channel and pixel in a blocked sample.
+fn blocked(channel: usize, pixels: usize, pixel: usize) -> usize {
+    (channel / BLOCK * pixels + pixel) * BLOCK + channel % BLOCK
+}
+
+pub fn conv(spec: &Conv, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
+    let [x, w, bias] = [&inputs[0], &inputs[1], &inputs[2]];
+    let (parts, _) = weight_blocks(spec).expect("sound groups");
+    let in_pixels = spec.input.height * spec.input.width;
+    let out_pixels = spec.output.height * spec.output.width;
+    let out_sample = blocks(spec.output.channels) * BLOCK * out_pixels;
+    let in_sample = x.len() / batch;
+    let mut result = vec![0.0; batch * out_sample];
+    for n in 0..batch {
+        for channel in 0..blocks(spec.output.channels) * BLOCK {
+            for pixel in 0..out_pixels {
+                let place = n * out_sample + blocked(channel, out_pixels, pixel);
+                let part = &parts[channel / BLOCK];
+                let mut sum = bias[channel];
+                let mut weight = part.offset + channel % BLOCK;
+                let step = spec.source.channel_block();
+                for first in part.channels.clone().step_by(step) {
+                    let channels = first..(first + step).min(part.channels.end);
+                    for tap in 0..spec.window.kernel[0] * spec.window.kernel[1] {
+                        let source = position(spec, pixel, tap);
+                        for c in channels.clone() {
+                            if let Some(source) = source {
+                                let index = match spec.source {
+                                    Source::Blocked => blocked(c, in_pixels, source),
+                                    Source::Planar => c * in_pixels + source,
+                                };
+                                sum = x[n * in_sample + index].mul_add(w[weight], sum);
+                            }
+                            weight += BLOCK;
+                        }
+                    }
+                }
+                if spec.residual {
+                    sum += inputs[3][place];
+                }
+                result[place] = activate(spec.activation, sum);
+            }
+        }
+    }
+    result
+}
+
+/// The source's pixel under a tap, if it is not on padding.
+fn position(spec: &Conv, pixel: usize, tap: usize) -> Option<usize> {
+    let window = spec.window;
+    let at = [pixel / spec.output.width, pixel % spec.output.width];
+    let tap = [tap / window.kernel[1], tap % window.kernel[1]];
+    let size = [spec.input.height, spec.input.width];
+    let mut place = [0; 2];
+    for axis in 0..2 {
+        place[axis] = (at[axis] * window.stride[axis] + tap[axis] * window.dilation[axis]).checked_sub(window.pad[axis])?;
+        if place[axis] >= size[axis] {
+            return None;
+        }
+    }
+    Some(place[0] * spec.input.width + place[1])
+}
+
+pub fn gemm(spec: &Gemm, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
+    let (x_sample, out_sample) = (blocks(spec.features) * BLOCK, blocks(spec.out) * BLOCK);
+    let mut result = vec![0.0; batch * out_sample];
+    for n in 0..batch {
+        for o in 0..out_sample {
+            let mut sum = inputs[2][o];
+            for k in 0..spec.features {
+                let weight = inputs[1][(o / BLOCK * spec.features + k) * BLOCK + o % BLOCK];
+                sum = inputs[0][n * x_sample + k].mul_add(weight, sum);
+            }
+            result[n * out_sample + o] = activate(spec.activation, sum);
+        }
+    }
+    result
+}
+
+pub fn pool(spec: &Pool, batch: usize, x: &[f32]) -> Vec<f32> {
+    let (in_pixels, out_pixels) = (spec.input.height * spec.input.width, spec.output[0] * spec.output[1]);
+    let channels = blocks(spec.input.channels) * BLOCK;
+    let mut result = vec![0.0; batch * channels * out_pixels];
+    for plane in 0..batch * channels {
+        for pixel in 0..out_pixels {
+            let mut sum = if spec.kind == PoolKind::Max { f32::NEG_INFINITY } else { 0.0 };
+            let (mut inside, mut counted) = (0, 0);
+            for ky in 0..spec.window.kernel[0] {
+                for kx in 0..spec.window.kernel[1] {
+                    let y = (pixel / spec.output[1] * spec.window.stride[0] + ky * spec.window.dilation[0]) as isize
+                        - spec.window.pad[0] as isize;
+                    let x_at = (pixel % spec.output[1] * spec.window.stride[1] + kx * spec.window.dilation[1]) as isize
+                        - spec.window.pad[1] as isize;
+                    let (h, w) = (spec.input.height as isize, spec.input.width as isize);
+                    if let PoolKind::AverageWithPadding { pad_end } = spec.kind {
+                        let [below, right] = pad_end.map(|pad| pad as isize);
+                        counted += usize::from(y < h + below && x_at < w + right);
+                    }
+                    if y < 0 || x_at < 0 || y >= h || x_at >= w {
+                        continue;
+                    }
+                    inside += 1;
+                    let n = plane / channels;
+                    let index = blocked(plane % channels, in_pixels, (y * w + x_at) as usize);
+                    let value = x[n * channels * in_pixels + index];
+                    sum = match spec.kind {
+                        PoolKind::Max => if sum.is_nan() || sum > value { sum } else { value },
+                        PoolKind::Average | PoolKind::AverageWithPadding { .. } => sum + value,
+                    };
+                }
+            }
+            let value = match spec.kind {
+                PoolKind::Max => sum,
+                PoolKind::Average => sum * (1.0 / inside as f32),
+                PoolKind::AverageWithPadding { .. } => sum * (1.0 / counted as f32),
+            };
+            let n = plane / channels;
+            result[n * channels * out_pixels + blocked(plane % channels, out_pixels, pixel)] = value;
+        }
+    }
+    result
+}

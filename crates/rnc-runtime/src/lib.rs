@@ -1,0 +1,15 @@
+//! The runtime of rnc: loads a plan, makes its code, runs it.
+//!
+//! A [`Session`] holds code and weights and is shared; a [`Workspace`] holds the memory of one run at a time. Runs spread each step's tasks over
+//! the threads of the process's one [`pool`] in a fixed way, so results do not depend on timing.
+
+mod arena;
+pub mod error;
+pub mod pool;
+mod run;
+pub mod session;
+mod width;
+
+pub use error::{LoadError, RunError};
+pub use rnc_codegen::Isa;
+pub use session::{Options, Session, Workspace};

@@ -1,0 +1,116 @@
+//! One run: the step list on the threads of the pool.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use rnc_codegen::Code;
+use rnc_plan::Operand;
+use rnc_plan::verify::VerifiedPlan;
+
+use crate::arena::Arena;
+use crate::pool::{Barrier, Job};
+
+/// A plan with its code: what runs share.
+pub(crate) struct Program {
+    pub(crate) plan: VerifiedPlan,
+    pub(crate) code: Code,
+    /// Threads that each step is worth.
+    pub(crate) widths: Vec<usize>,
+    /// Where each step's operands start in [`Run::addresses`]; one more than there are steps.
+    starts: Vec<usize>,
+}
+
+impl Program {
+    pub(crate) fn new(plan: VerifiedPlan, code: Code) -> Self {
+        let mut starts = vec![0];
+        for step in &plan.steps {
+            starts.push(starts[starts.len() - 1] + step.operands.len());
+        }
+        let widths = plan.steps.iter().map(|step| crate::width::threads(&step.kernel)).collect();
+        Self { plan, code, widths, starts }
+    }
+}
+
+/// The state of a run, reused by the next one of the same workspace. Written only while no run is under way.
+pub(crate) struct Run {
+    program: Arc<Program>,
+    addresses: Vec<AtomicPtr<u8>>,
+    batch: AtomicUsize,
+    barrier: Barrier,
+    /// Nanoseconds that each step took, by the first thread's clock, summed up over runs.
+    pub(crate) times: Option<Vec<AtomicU64>>,
+}
+
+/// The caller's tensors, as addresses: valid for `batch` samples of each port for the duration of a run.
+pub(crate) struct Tensors<'a> {
+    pub(crate) inputs: &'a [*const f32],
+    pub(crate) outputs: &'a [*mut f32],
+    pub(crate) batch: usize,
+}
+
+impl Run {
+    pub(crate) fn new(program: Arc<Program>, timed: bool) -> Self {
+        let addresses = (0..program.starts[program.plan.steps.len()]).map(|_| AtomicPtr::default()).collect();
+        let times = timed.then(|| program.plan.steps.iter().map(|_| AtomicU64::new(0)).collect());
+        Self { program, addresses, batch: AtomicUsize::new(0), barrier: Barrier::default(), times }
+    }
+
+    /// Resolves every operand to an address.
+    pub(crate) fn bind(&self, tensors: &Tensors<'_>, arena: &mut Arena) {
+        let plan = &self.program.plan;
+        let arena = arena.start();
+        let data = plan.data.bytes().as_ptr().cast_mut();
+        let operands = plan.steps.iter().flat_map(|step| &step.operands);
+        for (address, operand) in self.addresses.iter().zip(operands) {
+            let place = match *operand {
+                Operand::Buffer(i) => arena.wrapping_add(plan.buffers[i].offset * tensors.batch),
+                Operand::Constant(i) => data.wrapping_add(plan.constants[i].offset),
+                Operand::Input(i) => tensors.inputs[i].cast_mut().cast(),
+                Operand::Output(i) => tensors.outputs[i].cast(),
+            };
+            address.store(place, Ordering::Relaxed);
+        }
+        self.batch.store(tensors.batch, Ordering::Relaxed);
+    }
+
+    fn step(&self, index: usize, thread: usize, threads: usize) {
+        let program = &*self.program;
+        let kernel = program.code.kernel(index);
+        let batch = self.batch.load(Ordering::Relaxed);
+        let tasks = kernel.tasks().count(batch);
+        let width = threads.min(program.widths[index].saturating_mul(batch)).min(tasks);
+        if thread >= width {
+            return;
+        }
+        let (begin, end) = (tasks * thread / width, tasks * (thread + 1) / width);
+        let mut operands = [std::ptr::null_mut(); MAX_OPERANDS];
+        let range = program.starts[index]..program.starts[index + 1];
+        for (operand, address) in operands.iter_mut().zip(&self.addresses[range]) {
+            *operand = address.load(Ordering::Relaxed);
+        }
+        // SAFETY: the plan was verified: every operand holds what the step's footprint says for this batch (the arena and the caller's tensors
+        // have been sized for it in `Session::run_into`), the result overlaps nothing that other steps' data still lives in, and the barrier
+        // behind each step keeps steps apart. Threads get disjoint ranges of tasks.
+        #[allow(unsafe_code, reason = "the call into generated code")]
+        unsafe {
+            kernel.run(&operands, batch, begin, end);
+        }
+    }
+}
+
+/// Operands that a step can have, at the most: more than the limits of the plan's verifier allow.
+const MAX_OPERANDS: usize = 72;
+
+impl Job for Run {
+    fn run(&self, thread: usize, threads: usize) {
+        for index in 0..self.program.plan.steps.len() {
+            let start = Instant::now();
+            self.step(index, thread, threads);
+            self.barrier.wait(threads);
+            if let (0, Some(times)) = (thread, &self.times) {
+                times[index].fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+            }
+        }
+    }
+}

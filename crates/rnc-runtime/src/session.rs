@@ -1,0 +1,227 @@
+//! Loading a plan and running it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ndarray::{ArrayD, ArrayViewD};
+use rnc_codegen::{Code, Isa};
+use rnc_plan::{Batch, Plan, Port};
+
+use crate::arena::Arena;
+use crate::error::{LoadError, RunError};
+use crate::pool;
+use crate::run::{Program, Run, Tensors};
+
+/// How a session runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Instruction set; the best of this CPU if not given.
+    pub isa: Option<Isa>,
+    /// Threads; those that affinity and control groups allow if not given.
+    pub threads: Option<usize>,
+    /// How long idle workers look for the next run before they sleep.
+    pub spin: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { isa: None, threads: None, spin: pool::DEFAULT_SPIN }
+    }
+}
+
+/// A loaded plan: its code and weights. Shared freely between threads; runs at the same time share everything but their workspaces.
+pub struct Session {
+    program: Arc<Program>,
+    threads: usize,
+    spin: Duration,
+    /// Workspaces of [`Session::run`] that are not in use.
+    idle: Mutex<Vec<Workspace>>,
+}
+
+/// What one run at a time needs beside the session: the arena. Memory grows to the largest batch and is kept.
+pub struct Workspace {
+    arena: Arena,
+    run: Arc<Run>,
+}
+
+impl Workspace {
+    /// Nanoseconds that each step of the plan has taken over all runs, if the workspace was made to measure.
+    pub fn step_nanoseconds(&self) -> Option<Vec<u64>> {
+        let times = self.run.times.as_ref()?;
+        Some(times.iter().map(|time| time.load(std::sync::atomic::Ordering::Relaxed)).collect())
+    }
+}
+
+impl Session {
+    /// Maps a plan file, checks it, and makes its code.
+    ///
+    /// # Errors
+    /// If the file is missing, damaged, or of another version; if the plan is not sound; if the CPU lacks the instruction set.
+    pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Self, LoadError> {
+        let path = path.as_ref();
+        let plan = rnc_plan::file::open_file(path).map_err(|error| LoadError::Open { path: path.to_owned(), error })?;
+        Self::new(plan, options)
+    }
+
+    /// Checks a plan and makes its code.
+    ///
+    /// # Errors
+    /// If the plan is not sound, or the CPU lacks the instruction set.
+    pub fn new(plan: Plan, options: &Options) -> Result<Self, LoadError> {
+        let plan = plan.verified()?;
+        let isa = options.isa.unwrap_or_else(Isa::best);
+        let code = Code::compile(plan.steps.iter().map(|step| &step.kernel), isa)?;
+        let threads = options.threads.unwrap_or_else(pool::default_threads).max(1);
+        let program = Arc::new(Program::new(plan, code));
+        Ok(Self { program, threads, spin: options.spin, idle: Mutex::new(Vec::new()) })
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.program.plan
+    }
+
+    /// The generated code.
+    pub fn code(&self) -> &Code {
+        &self.program.code
+    }
+
+    /// Threads that a run uses.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// A new workspace.
+    pub fn workspace(&self) -> Workspace {
+        Workspace { arena: Arena::default(), run: Arc::new(Run::new(Arc::clone(&self.program), false)) }
+    }
+
+    /// A new workspace that measures the steps of its runs.
+    pub fn measuring_workspace(&self) -> Workspace {
+        Workspace { arena: Arena::default(), run: Arc::new(Run::new(Arc::clone(&self.program), true)) }
+    }
+
+    /// Runs the model on named inputs, in any order, and gives its outputs in the model's order.
+    ///
+    /// # Errors
+    /// If an input is missing, unknown, or of the wrong shape; if there is no memory.
+    pub fn run(&self, inputs: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Vec<(String, ArrayD<f32>)>, RunError> {
+        let plan = self.plan();
+        for (name, _) in inputs {
+            if !plan.inputs.iter().any(|port| port.name == *name) {
+                let expected = plan.inputs.iter().map(|port| port.name.as_str()).collect::<Vec<_>>().join(", ");
+                return Err(RunError::UnknownInput { found: (*name).to_owned(), expected });
+            }
+        }
+        let mut batch = None;
+        let arrays = plan.inputs.iter().map(|port| array(port, plan.batch, inputs, &mut batch));
+        let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
+        let slices: Vec<&[f32]> = arrays.iter().map(|array| array.as_slice().expect("in standard layout")).collect();
+        let batch = batch.unwrap_or(1);
+        let mut outputs: Vec<_> = plan.outputs.iter().map(|port| ArrayD::zeros(shape(port, batch))).collect();
+        let mut results: Vec<&mut [f32]> =
+            outputs.iter_mut().map(|array| array.as_slice_mut().expect("a new array is in standard layout")).collect();
+
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut workspace = idle.unwrap_or_else(|| self.workspace());
+        let result = self.run_into(&mut workspace, batch, &slices, &mut results);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
+        result?;
+        Ok(plan.outputs.iter().map(|port| port.name.clone()).zip(outputs).collect())
+    }
+
+    /// Runs the model on row-major slices in the order of the plan's inputs and outputs. Allocates nothing but the arena, and that only for a batch
+    /// larger than any before.
+    ///
+    /// # Errors
+    /// If a slice has the wrong length; if there is no memory.
+    pub fn run_into(
+        &self,
+        workspace: &mut Workspace,
+        batch: usize,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+    ) -> Result<(), RunError> {
+        let plan = self.plan();
+        check_batch(plan, batch)?;
+        check_lengths("inputs", &plan.inputs, batch, inputs.iter().map(|slice| slice.len()))?;
+        check_lengths("outputs", &plan.outputs, batch, outputs.iter().map(|slice| slice.len()))?;
+        let memory = |error| RunError::Memory { batch, error };
+        let bytes = plan.arena_bytes.checked_mul(batch).filter(|bytes| isize::try_from(*bytes).is_ok());
+        let bytes = bytes.ok_or_else(|| memory(std::io::ErrorKind::OutOfMemory.into()))?;
+        workspace.arena.reserve(bytes).map_err(memory)?;
+        let inputs: smallvec::SmallVec<[_; 4]> = inputs.iter().map(|slice| slice.as_ptr()).collect();
+        let outputs: smallvec::SmallVec<[_; 4]> = outputs.iter_mut().map(|slice| slice.as_mut_ptr()).collect();
+        workspace.run.bind(&Tensors { inputs: &inputs, outputs: &outputs, batch }, &mut workspace.arena);
+        pool::run(&workspace.run, self.threads, self.spin);
+        Ok(())
+    }
+}
+
+fn shape(port: &Port, batch: usize) -> Vec<usize> {
+    std::iter::once(batch).chain(port.dims.iter().copied()).collect()
+}
+
+/// The one array given for a port, row-major, if its shape fits.
+fn array<'a>(
+    port: &Port,
+    plan_batch: Batch,
+    inputs: &'a [(&str, ArrayViewD<'_, f32>)],
+    batch: &mut Option<usize>,
+) -> Result<ndarray::CowArray<'a, f32, ndarray::IxDyn>, RunError> {
+    let mut given = inputs.iter().filter(|(name, _)| *name == port.name).map(|(_, array)| array);
+    let (Some(array), None) = (given.next(), given.next()) else {
+        let found = inputs.iter().filter(|(name, _)| *name == port.name).count();
+        return Err(RunError::InputCount { name: port.name.clone(), found });
+    };
+    let wrong = || {
+        let leading = match plan_batch {
+            Batch::Symbolic => "N".to_owned(),
+            Batch::Fixed(n) => n.to_string(),
+        };
+        let dims = std::iter::once(leading).chain(port.dims.iter().map(ToString::to_string));
+        let expected = dims.collect::<Vec<_>>().join(", ");
+        RunError::Shape { name: port.name.clone(), expected, found: array.shape().to_vec() }
+    };
+    let (Some(samples), Some(rest)) = (array.shape().first(), array.shape().get(1..)) else { return Err(wrong()) };
+    let fits = match plan_batch {
+        Batch::Symbolic => *samples > 0,
+        Batch::Fixed(n) => *samples == n,
+    };
+    if !fits || rest != port.dims {
+        return Err(wrong());
+    }
+    let expected = *batch.get_or_insert(*samples);
+    if expected != *samples {
+        return Err(RunError::Batch { name: port.name.clone(), expected, found: *samples });
+    }
+    Ok(array.as_standard_layout())
+}
+
+fn check_batch(plan: &Plan, batch: usize) -> Result<(), RunError> {
+    let port = || plan.inputs.first().map_or_else(String::new, |port| port.name.clone());
+    match plan.batch {
+        Batch::Fixed(expected) if expected != batch => Err(RunError::Batch { name: port(), expected, found: batch }),
+        Batch::Symbolic if batch == 0 => Err(RunError::Batch { name: port(), expected: 1, found: 0 }),
+        Batch::Fixed(_) | Batch::Symbolic => Ok(()),
+    }
+}
+
+fn check_lengths(
+    what: &'static str,
+    ports: &[Port],
+    batch: usize,
+    lengths: impl ExactSizeIterator<Item = usize>,
+) -> Result<(), RunError> {
+    if ports.len() != lengths.len() {
+        return Err(RunError::Count { what, expected: ports.len(), found: lengths.len() });
+    }
+    for (port, found) in ports.iter().zip(lengths) {
+        let expected = port.sample_len().and_then(|len| len.checked_mul(batch)).unwrap_or(usize::MAX);
+        if found != expected {
+            return Err(RunError::Length { name: port.name.clone(), expected, found });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! Home of the tests that see every crate; nothing lives here but them.
