@@ -99,8 +99,8 @@ impl Run {
     }
 }
 
-/// Operands that a step can have, at the most: more than the limits of the plan's verifier allow.
-const MAX_OPERANDS: usize = 72;
+/// Operands that a step can have at the most: an elementwise program and its result.
+const MAX_OPERANDS: usize = rnc_plan::limits::MAX_PROGRAM_OPERANDS + 1;
 
 impl Job for Run {
     fn run(&self, thread: usize, threads: usize) {

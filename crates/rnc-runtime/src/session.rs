@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ndarray::{ArrayD, ArrayViewD};
 use rnc_codegen::{Code, Isa};
-use rnc_plan::{Batch, Plan, Port};
+use rnc_plan::verify::VerifiedPlan;
+use rnc_plan::{Batch, OpenOptions, Plan, Port};
 
 use crate::arena::Arena;
 use crate::error::{LoadError, RunError};
@@ -60,8 +61,8 @@ impl Session {
     /// If the file is missing, damaged, or of another version; if the plan is not sound; if the CPU lacks the instruction set.
     pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Self, LoadError> {
         let path = path.as_ref();
-        let plan = rnc_plan::file::open_file(path).map_err(|error| LoadError::Open { path: path.to_owned(), error })?;
-        Self::new(plan, options)
+        let open = OpenOptions::default().open(path);
+        Self::verified(open.map_err(|error| LoadError::Open { path: path.to_owned(), error })?, options)
     }
 
     /// Checks a plan and makes its code.
@@ -69,7 +70,10 @@ impl Session {
     /// # Errors
     /// If the plan is not sound, or the CPU lacks the instruction set.
     pub fn new(plan: Plan, options: &Options) -> Result<Self, LoadError> {
-        let plan = plan.verified()?;
+        Self::verified(plan.verified()?, options)
+    }
+
+    fn verified(plan: VerifiedPlan, options: &Options) -> Result<Self, LoadError> {
         let isa = options.isa.unwrap_or_else(Isa::best);
         let code = Code::compile(plan.steps.iter().map(|step| &step.kernel), isa)?;
         let threads = options.threads.unwrap_or_else(pool::default_threads).max(1);
@@ -148,7 +152,7 @@ impl Session {
         check_lengths("inputs", &plan.inputs, batch, inputs.iter().map(|slice| slice.len()))?;
         check_lengths("outputs", &plan.outputs, batch, outputs.iter().map(|slice| slice.len()))?;
         let memory = |error| RunError::Memory { batch, error };
-        let bytes = plan.arena_bytes.checked_mul(batch).filter(|bytes| isize::try_from(*bytes).is_ok());
+        let bytes = plan.arena_bytes.checked_mul(batch).filter(|_| batch <= rnc_plan::limits::MAX_BATCH);
         let bytes = bytes.ok_or_else(|| memory(std::io::ErrorKind::OutOfMemory.into()))?;
         workspace.arena.reserve(bytes).map_err(memory)?;
         let inputs: smallvec::SmallVec<[_; 4]> = inputs.iter().map(|slice| slice.as_ptr()).collect();

@@ -109,13 +109,32 @@ impl Math<'_, '_> {
         self.builder.ins().fadd(half, half)
     }
 
+    /// `magnitude`, which has no sign, with the sign of `x`. (`fcopysign` takes no vectors.)
+    fn with_sign(&mut self, magnitude: Value, x: Value) -> Value {
+        let integer = self.integer();
+        let [magnitude, x] = [magnitude, x].map(|value| self.builder.ins().bitcast(integer, MemFlagsData::new(), value));
+        let mask = self.integer_constant(i64::from(1u32 << 31));
+        let sign = self.builder.ins().band(x, mask);
+        let bits = self.builder.ins().bor(magnitude, sign);
+        self.builder.ins().bitcast(self.ty, MemFlagsData::new(), bits)
+    }
+
+    /// The integer type of the same shape.
+    fn integer(&self) -> Type {
+        if self.ty == F32 { I32 } else { I32X4 }
+    }
+
+    fn integer_constant(&mut self, value: i64) -> Value {
+        let scalar = self.builder.ins().iconst(I32, value);
+        if self.ty == F32 { scalar } else { self.builder.ins().splat(I32X4, scalar) }
+    }
+
     /// `2^(n + bias - 127)` for the integer `n` in the low bits of `shifted`.
     fn power_of_two(&mut self, shifted: Value, bias: i64) -> Value {
-        let integer = if self.ty == F32 { I32 } else { I32X4 };
+        let integer = self.integer();
         let bits = self.builder.ins().bitcast(integer, MemFlagsData::new(), shifted);
         let exponent = self.builder.ins().ishl_imm_u(bits, 23);
-        let bias = self.builder.ins().iconst(I32, bias << 23);
-        let bias = if self.ty == F32 { bias } else { self.builder.ins().splat(I32X4, bias) };
+        let bias = self.integer_constant(bias << 23);
         let power = self.builder.ins().iadd(exponent, bias);
         self.builder.ins().bitcast(self.ty, MemFlagsData::new(), power)
     }
@@ -144,7 +163,7 @@ impl Math<'_, '_> {
         let divisor = self.builder.ins().fadd(e, one);
         let quotient = self.builder.ins().fdiv(two, divisor);
         let large = self.builder.ins().fsub(one, quotient);
-        let large = self.builder.ins().fcopysign(large, x);
+        let large = self.with_sign(large, x);
         let result = select(self.builder, FloatCC::LessThan, (magnitude, limit), (small, large));
         self.unless_nan(x, result)
     }

@@ -1,0 +1,268 @@
+//! Pools, elementwise programs, softmax and copies against plain loops, on every instruction set, on memory that ends at guard pages.
+
+mod support;
+
+use rnc_plan::kernel::{
+    Access, BLOCK, Binary, Copy, CopyBox, CopyLoop, Elementwise, Extent, Instruction, KernelSpec, Pool, PoolKind, Softmax,
+    Space, Unary, Window,
+};
+use support::{Random, assert_same_bits, isas, naive, run, sizes};
+
+fn inputs(spec: &KernelSpec, batch: usize) -> Vec<Vec<f32>> {
+    let mut random = Random(batch as u64 + 5);
+    sizes(spec, batch)[1..].iter().map(|size| random.floats(*size)).collect()
+}
+
+/// Runs on every instruction set, in one and in three parts, and compares bits.
+fn check(spec: &KernelSpec, batch: usize, inputs: &[Vec<f32>], expected: &[f32]) {
+    for isa in isas() {
+        for parts in [1, 3] {
+            let found = run(spec, isa, batch, inputs, parts);
+            assert_same_bits(&found, expected, &format!("{isa}, batch {batch}, {parts} parts, {spec:?}"));
+        }
+    }
+}
+
+fn check_pool(kind: PoolKind, size: [usize; 2], output: [usize; 2], window: Window) {
+    let input = Extent { channels: 20, height: size[0], width: size[1] };
+    let pool = Pool { kind, input, output, window };
+    let spec = KernelSpec::Pool(pool.clone());
+    for batch in [1, 2] {
+        let inputs = inputs(&spec, batch);
+        check(&spec, batch, &inputs, &naive::pool(&pool, batch, &inputs[0]));
+    }
+}
+
+#[test]
+fn pools_agree_at_every_edge() {
+    let kinds = [PoolKind::Max, PoolKind::Average, PoolKind::AverageWithPadding { pad_end: [1, 1] }];
+    for kind in kinds {
+        check_pool(kind, [9, 7], [5, 4], Window { kernel: [3, 3], stride: [2, 2], pad: [1, 1], dilation: [1, 1] });
+        check_pool(kind, [8, 6], [4, 3], Window { kernel: [2, 2], stride: [2, 2], pad: [0, 0], dilation: [1, 1] });
+        check_pool(kind, [9, 9], [7, 7], Window { kernel: [3, 3], stride: [1, 1], pad: [1, 1], dilation: [2, 2] });
+        check_pool(kind, [7, 7], [1, 1], Window { kernel: [7, 7], stride: [1, 1], pad: [0, 0], dilation: [1, 1] });
+        check_pool(kind, [1, 1], [1, 1], Window { kernel: [1, 1], stride: [3, 3], pad: [0, 0], dilation: [1, 1] });
+    }
+}
+
+#[test]
+fn a_pool_whose_last_window_hangs_over_the_end_agrees() {
+    for kind in [PoolKind::Max, PoolKind::Average, PoolKind::AverageWithPadding { pad_end: [0, 0] }] {
+        check_pool(kind, [6, 6], [3, 3], Window { kernel: [3, 3], stride: [2, 2], pad: [0, 0], dilation: [1, 1] });
+    }
+}
+
+#[test]
+fn the_maximum_of_a_window_with_nan_is_nan_wherever_it_stands() {
+    let window = Window { kernel: [1, 3], stride: [1, 1], pad: [0, 0], dilation: [1, 1] };
+    let input = Extent { channels: 16, height: 1, width: 3 };
+    let spec = KernelSpec::Pool(Pool { kind: PoolKind::Max, input, output: [1, 1], window });
+    for position in 0..3 {
+        let mut x = vec![1.0; 3 * BLOCK];
+        x[position * BLOCK..(position + 1) * BLOCK].fill(f32::NAN);
+        check(&spec, 1, &[x], &[f32::NAN; BLOCK]);
+    }
+}
+
+#[test]
+fn every_binary_function_agrees_for_every_access() {
+    let (blocks, pixels, batch) = (2, 5, 3);
+    let functions: [(Binary, fn(f32, f32) -> f32); 6] = [
+        (Binary::Add, |a, b| a + b),
+        (Binary::Sub, |a, b| a - b),
+        (Binary::Mul, |a, b| a * b),
+        (Binary::Div, |a, b| a / b),
+        (Binary::Max, f32::max),
+        (Binary::Min, f32::min),
+    ];
+    for (function, plain) in functions {
+        for access in [Access::Full, Access::PerChannel, Access::PerChannelShared] {
+            let spec = KernelSpec::Elementwise(Elementwise {
+                space: Space::Blocked { blocks, pixels },
+                operands: vec![Access::Full, access],
+                program: vec![Instruction::Operand(0), Instruction::Operand(1), Instruction::Binary(function, 0, 1)],
+            });
+            let inputs = inputs(&spec, batch);
+            let expected: Vec<f32> = (0..batch * blocks * pixels * BLOCK)
+                .map(|i| {
+                    let (lane, plane) = (i % BLOCK, i / (pixels * BLOCK));
+                    let j = match access {
+                        Access::Full => i,
+                        Access::PerChannel => plane * BLOCK + lane,
+                        Access::PerChannelShared => plane % blocks * BLOCK + lane,
+                    };
+                    plain(inputs[0][i], inputs[1][j])
+                })
+                .collect();
+            check(&spec, batch, &inputs, &expected);
+        }
+    }
+}
+
+fn unary(function: Unary, len: usize) -> KernelSpec {
+    KernelSpec::Elementwise(Elementwise {
+        space: Space::Flat { len },
+        operands: vec![Access::Full],
+        program: vec![Instruction::Operand(0), Instruction::Unary(function, 0)],
+    })
+}
+
+#[test]
+fn exact_functions_agree_on_flat_values_of_any_length() {
+    let functions: [(Unary, fn(f32) -> f32); 7] = [
+        (Unary::Relu, |x| if 0.0 > x { 0.0 } else { x }),
+        (Unary::Sqrt, f32::sqrt),
+        (Unary::Abs, f32::abs),
+        (Unary::Neg, |x| -x),
+        (Unary::Reciprocal, |x| 1.0 / x),
+        (Unary::Floor, f32::floor),
+        (Unary::Ceil, f32::ceil),
+    ];
+    for (function, plain) in functions {
+        for len in [1, 3, 4, 10, 4096, 4099] {
+            let spec = unary(function, len);
+            let inputs = inputs(&spec, 2);
+            let expected: Vec<f32> = inputs[0].iter().map(|x| plain(*x)).collect();
+            check(&spec, 2, &inputs, &expected);
+        }
+    }
+}
+
+/// Results within `relative` of the f64 function; Cephes states 2 ulp (2.4e-7) for `exp`, to which sums, divisions and the rounding of
+/// arguments add as much again. `floor` is where results of `exp` are flushed to zero.
+fn close(function: Unary, plain: fn(f64) -> f64, relative: f64, floor: f64) {
+    let arguments: Vec<f32> = (-4400..4400).map(|i| i as f32 * 0.02 + 0.001).collect();
+    let spec = unary(function, arguments.len());
+    let found = run(&spec, rnc_codegen::Isa::Baseline, 1, std::slice::from_ref(&arguments), 1);
+    for (x, y) in arguments.iter().zip(found) {
+        let expected = plain(f64::from(*x));
+        let error = (f64::from(y) - expected).abs();
+        assert!(error <= relative * expected.abs() + floor, "{function:?}({x}) = {y}, expected {expected}");
+    }
+}
+
+#[test]
+fn transcendental_functions_are_accurate() {
+    close(Unary::Exp, f64::exp, 2.5e-7, 2e-38);
+    close(Unary::Sigmoid, |x| 1.0 / (1.0 + (-x).exp()), 5e-7, 2e-38);
+    close(Unary::Tanh, f64::tanh, 3e-7, 0.0);
+}
+
+#[test]
+fn transcendental_functions_take_infinities_and_nan() {
+    let x = vec![f32::NEG_INFINITY, -1e30, 0.0, 1e30, f32::INFINITY, f32::NAN];
+    for (function, expected) in [
+        (Unary::Exp, [0.0, 0.0, 1.0, f32::INFINITY, f32::INFINITY, f32::NAN]),
+        (Unary::Sigmoid, [0.0, 0.0, 0.5, 1.0, 1.0, f32::NAN]),
+        (Unary::Tanh, [-1.0, -1.0, 0.0, 1.0, 1.0, f32::NAN]),
+    ] {
+        check(&unary(function, x.len()), 1, std::slice::from_ref(&x), &expected);
+    }
+}
+
+#[test]
+fn vectors_and_scalars_give_the_same_bits() {
+    let mut random = Random(3);
+    let x: Vec<f32> = (0..64).map(|_| random.float() * 20.0).collect();
+    for function in [Unary::Exp, Unary::Sigmoid, Unary::Tanh] {
+        let vectors = run(&unary(function, 64), rnc_codegen::Isa::Baseline, 1, std::slice::from_ref(&x), 1);
+        let scalars = run(&unary(function, 1), rnc_codegen::Isa::Baseline, 64, std::slice::from_ref(&x), 1);
+        assert_same_bits(&scalars, &vectors, &format!("{function:?}"));
+    }
+}
+
+#[test]
+fn a_program_with_constants_runs_in_order() {
+    use Instruction::{Binary as B, Constant, Operand, Unary as U};
+    let program = vec![
+        Operand(0),
+        Constant(2.0.into()),
+        B(Binary::Mul, 0, 1),
+        Operand(1),
+        B(Binary::Add, 2, 3),
+        U(Unary::Relu, 4),
+        B(Binary::Sub, 5, 0),
+    ];
+    let operands = vec![Access::Full, Access::PerChannelShared];
+    let spec = KernelSpec::Elementwise(Elementwise { space: Space::Blocked { blocks: 1, pixels: 3 }, operands, program });
+    let inputs = inputs(&spec, 2);
+    let expected: Vec<f32> = (0..inputs[0].len())
+        .map(|i| {
+            let x = inputs[0][i];
+            let y = x * 2.0 + inputs[1][i % BLOCK];
+            (if 0.0 > y { 0.0 } else { y }) - x
+        })
+        .collect();
+    check(&spec, 2, &inputs, &expected);
+}
+
+#[test]
+fn softmax_agrees_along_any_axis() {
+    for (outer, len, inner) in [(1, 10, 1), (1, 1000, 1), (3, 5, 4), (2, 1, 7)] {
+        let spec = KernelSpec::Softmax(Softmax { outer, len, inner });
+        let batch = 2;
+        let inputs: Vec<Vec<f32>> = inputs(&spec, batch).into_iter().map(|v| v.iter().map(|x| x * 30.0).collect()).collect();
+        for isa in isas() {
+            let found = run(&spec, isa, batch, &inputs, 2);
+            for slice in 0..batch * outer * inner {
+                let at = |i: usize| (slice / inner * len + i) * inner + slice % inner;
+                let largest = (0..len).map(|i| inputs[0][at(i)]).fold(f32::NEG_INFINITY, f32::max);
+                let exponential = |i: usize| f64::from(inputs[0][at(i)] - largest).exp();
+                let total: f64 = (0..len).map(exponential).sum();
+                for i in 0..len {
+                    // 2 ulp of exp, and one ulp for each of the additions in the worst case.
+                    let tolerance = 2.5e-7 + 6e-8 * len as f64;
+                    let expected = exponential(i) / total;
+                    assert!((f64::from(found[at(i)]) - expected).abs() <= tolerance * expected + 1e-37);
+                }
+            }
+        }
+    }
+}
+
+fn naive_copy(spec: &Copy, batch: usize, source: &[f32], result: &mut [f32]) {
+    for n in 0..batch {
+        if let Some(value) = spec.fill {
+            result[n * spec.result_sample..(n + 1) * spec.result_sample].fill(value.get());
+        }
+        for part in &spec.boxes {
+            let total: usize = part.loops.iter().map(|l| l.count).product();
+            for mut i in 0..total {
+                let mut from = (n * spec.source_sample + part.source) as isize;
+                let mut to = (n * spec.result_sample + part.result) as isize;
+                for this in part.loops.iter().rev() {
+                    let index = (i % this.count) as isize;
+                    i /= this.count;
+                    from += index * this.source;
+                    to += index * this.result;
+                }
+                result[to as usize] = source[from as usize];
+            }
+        }
+    }
+}
+
+#[test]
+fn copies_agree() {
+    let step = |count, source, result| CopyLoop { count, source, result };
+    let transposition = CopyBox { source: 0, result: 0, loops: vec![step(5, 1, 7), step(7, 5, 1)] };
+    let rows = CopyBox { source: 2, result: 1, loops: vec![step(3, 11, 9), step(9, 1, 1)] };
+    let reversed = CopyBox { source: 6, result: 3, loops: vec![step(7, -1, 1)] };
+    let broadcast = CopyBox { source: 4, result: 0, loops: vec![step(4, 0, 6), step(6, 1, 1)] };
+    let single = CopyBox { source: 0, result: 30, loops: vec![] };
+    let cases = [
+        Copy { source_sample: 35, result_sample: 35, fill: None, boxes: vec![transposition] },
+        Copy { source_sample: 40, result_sample: 30, fill: Some(0.5.into()), boxes: vec![rows, reversed.clone()] },
+        Copy { source_sample: 10, result_sample: 24, fill: None, boxes: vec![broadcast] },
+        Copy { source_sample: 7, result_sample: 40, fill: Some(f32::NAN.into()), boxes: vec![reversed, single] },
+        Copy { source_sample: 1, result_sample: 9, fill: Some((-1.0).into()), boxes: vec![] },
+    ];
+    for copy in cases {
+        let spec = KernelSpec::Copy(copy.clone());
+        let batch = 3;
+        let inputs = inputs(&spec, batch);
+        let mut expected = vec![f32::NAN; sizes(&spec, batch)[0]];
+        naive_copy(&copy, batch, &inputs[0], &mut expected);
+        check(&spec, batch, &inputs, &expected);
+    }
+}

@@ -1,0 +1,321 @@
+//! Kernel specifications to messages and back.
+
+use super::{DecodeError, Path, each, required, size};
+use crate::kernel::{
+    Access, Activation, Binary, Conv, Copy, CopyBox, CopyLoop, Elementwise, Extent, F32, Gemm, Instruction, KernelSpec,
+    Pool, PoolKind, Softmax, Source, Space, Unary, Window,
+};
+use crate::proto::{self, step::Kernel};
+
+pub(super) fn write(spec: &KernelSpec) -> Kernel {
+    match spec {
+        KernelSpec::Conv(conv) => Kernel::Conv(write_conv(conv)),
+        KernelSpec::Gemm(gemm) => Kernel::Gemm(proto::Gemm {
+            features: gemm.features as u64,
+            out: gemm.out as u64,
+            activation: Some(write_activation(gemm.activation)),
+        }),
+        KernelSpec::Pool(pool) => Kernel::Pool(write_pool(pool)),
+        KernelSpec::Elementwise(spec) => Kernel::Elementwise(write_elementwise(spec)),
+        KernelSpec::Softmax(softmax) => Kernel::Softmax(proto::Softmax {
+            outer: softmax.outer as u64,
+            len: softmax.len as u64,
+            inner: softmax.inner as u64,
+        }),
+        KernelSpec::Copy(copy) => Kernel::Copy(write_copy(copy)),
+    }
+}
+
+/// Reads the kernel of the step at `path`.
+pub(super) fn read(kernel: Kernel, path: &Path<'_>) -> Result<KernelSpec, DecodeError> {
+    Ok(match kernel {
+        Kernel::Conv(conv) => KernelSpec::Conv(read_conv(conv, &path.field("conv"))?),
+        Kernel::Gemm(gemm) => KernelSpec::Gemm(read_gemm(gemm, &path.field("gemm"))?),
+        Kernel::Pool(pool) => KernelSpec::Pool(read_pool(pool, &path.field("pool"))?),
+        Kernel::Elementwise(spec) => KernelSpec::Elementwise(read_elementwise(spec, &path.field("elementwise"))?),
+        Kernel::Softmax(softmax) => KernelSpec::Softmax(read_softmax(softmax, &path.field("softmax"))?),
+        Kernel::Copy(copy) => KernelSpec::Copy(read_copy(copy, &path.field("copy"))?),
+    })
+}
+
+/// An enumeration whose value the schema knows. [`enumeration`] makes them; zero is never one.
+fn known<T>(value: Option<T>, found: i32, path: &Path<'_>) -> Result<T, DecodeError> {
+    value.ok_or_else(|| DecodeError::UnknownValue { path: path.to_string(), found })
+}
+
+/// Functions `$write` and `$read` between an enumeration and its message's, whose zero is unspecified.
+macro_rules! enumeration {
+    ($write:ident, $read:ident, $ours:ident, $theirs:ident, [$($variant:ident),+]) => {
+        fn $write(value: $ours) -> i32 {
+            match value {
+                $($ours::$variant => proto::$theirs::$variant as i32,)+
+            }
+        }
+
+        fn $read(found: i32, path: &Path<'_>) -> Result<$ours, DecodeError> {
+            let value = match proto::$theirs::try_from(found) {
+                $(Ok(proto::$theirs::$variant) => Some($ours::$variant),)+
+                Ok(proto::$theirs::Unspecified) | Err(_) => None,
+            };
+            known(value, found, path)
+        }
+    };
+}
+
+enumeration!(write_source, read_source, Source, Source, [Blocked, Planar]);
+enumeration!(write_access, read_access, Access, Access, [Full, PerChannel, PerChannelShared]);
+enumeration!(
+    write_unary,
+    read_unary,
+    Unary,
+    UnaryFunction,
+    [Relu, Sigmoid, Tanh, Exp, Sqrt, Abs, Neg, Reciprocal, Floor, Ceil]
+);
+enumeration!(write_binary, read_binary, Binary, BinaryFunction, [Add, Sub, Mul, Div, Max, Min]);
+
+fn write_pair([h, w]: [usize; 2]) -> proto::Pair {
+    proto::Pair { h: h as u64, w: w as u64 }
+}
+
+fn read_pair(pair: Option<proto::Pair>, path: &Path<'_>) -> Result<[usize; 2], DecodeError> {
+    let pair = required(pair, path)?;
+    Ok([size(pair.h, &path.field("h"))?, size(pair.w, &path.field("w"))?])
+}
+
+fn write_extent(extent: Extent) -> proto::Extent {
+    proto::Extent { channels: extent.channels as u64, height: extent.height as u64, width: extent.width as u64 }
+}
+
+fn read_extent(extent: Option<proto::Extent>, path: &Path<'_>) -> Result<Extent, DecodeError> {
+    let extent = required(extent, path)?;
+    Ok(Extent {
+        channels: size(extent.channels, &path.field("channels"))?,
+        height: size(extent.height, &path.field("height"))?,
+        width: size(extent.width, &path.field("width"))?,
+    })
+}
+
+fn write_window(window: &Window) -> proto::Window {
+    proto::Window {
+        kernel: Some(write_pair(window.kernel)),
+        stride: Some(write_pair(window.stride)),
+        pad: Some(write_pair(window.pad)),
+        dilation: Some(write_pair(window.dilation)),
+    }
+}
+
+fn read_window(window: Option<proto::Window>, path: &Path<'_>) -> Result<Window, DecodeError> {
+    let window = required(window, path)?;
+    Ok(Window {
+        kernel: read_pair(window.kernel, &path.field("kernel"))?,
+        stride: read_pair(window.stride, &path.field("stride"))?,
+        pad: read_pair(window.pad, &path.field("pad"))?,
+        dilation: read_pair(window.dilation, &path.field("dilation"))?,
+    })
+}
+
+fn write_activation(activation: Activation) -> proto::Activation {
+    let kind = match activation {
+        Activation::None => proto::activation::Kind::Identity(proto::Identity {}),
+        Activation::Relu => proto::activation::Kind::Relu(proto::Relu {}),
+        Activation::Clip { min, max } => proto::activation::Kind::Clip(proto::Clip { min: min.get(), max: max.get() }),
+    };
+    proto::Activation { kind: Some(kind) }
+}
+
+fn read_activation(activation: Option<proto::Activation>, path: &Path<'_>) -> Result<Activation, DecodeError> {
+    Ok(match required(activation.and_then(|activation| activation.kind), path)? {
+        proto::activation::Kind::Identity(proto::Identity {}) => Activation::None,
+        proto::activation::Kind::Relu(proto::Relu {}) => Activation::Relu,
+        proto::activation::Kind::Clip(proto::Clip { min, max }) => {
+            Activation::Clip { min: F32::from(min), max: F32::from(max) }
+        }
+    })
+}
+
+fn write_conv(conv: &Conv) -> proto::Conv {
+    proto::Conv {
+        input: Some(write_extent(conv.input)),
+        source: write_source(conv.source),
+        output: Some(write_extent(conv.output)),
+        groups: conv.groups as u64,
+        window: Some(write_window(&conv.window)),
+        residual: conv.residual,
+        activation: Some(write_activation(conv.activation)),
+    }
+}
+
+fn read_conv(conv: proto::Conv, path: &Path<'_>) -> Result<Conv, DecodeError> {
+    Ok(Conv {
+        input: read_extent(conv.input, &path.field("input"))?,
+        source: read_source(conv.source, &path.field("source"))?,
+        output: read_extent(conv.output, &path.field("output"))?,
+        groups: size(conv.groups, &path.field("groups"))?,
+        window: read_window(conv.window, &path.field("window"))?,
+        residual: conv.residual,
+        activation: read_activation(conv.activation, &path.field("activation"))?,
+    })
+}
+
+fn read_gemm(gemm: proto::Gemm, path: &Path<'_>) -> Result<Gemm, DecodeError> {
+    Ok(Gemm {
+        features: size(gemm.features, &path.field("features"))?,
+        out: size(gemm.out, &path.field("out"))?,
+        activation: read_activation(gemm.activation, &path.field("activation"))?,
+    })
+}
+
+fn write_pool(pool: &Pool) -> proto::Pool {
+    let kind = match pool.kind {
+        PoolKind::Max => proto::pool::Kind::Max(proto::Max {}),
+        PoolKind::Average => proto::pool::Kind::Average(proto::Average {}),
+        PoolKind::AverageWithPadding { pad_end } => {
+            let pad_end = Some(write_pair(pad_end));
+            proto::pool::Kind::AverageWithPadding(proto::AverageWithPadding { pad_end })
+        }
+    };
+    proto::Pool {
+        kind: Some(kind),
+        input: Some(write_extent(pool.input)),
+        output: Some(write_pair(pool.output)),
+        window: Some(write_window(&pool.window)),
+    }
+}
+
+fn read_pool(pool: proto::Pool, path: &Path<'_>) -> Result<Pool, DecodeError> {
+    let kind = match required(pool.kind, &path.field("kind"))? {
+        proto::pool::Kind::Max(proto::Max {}) => PoolKind::Max,
+        proto::pool::Kind::Average(proto::Average {}) => PoolKind::Average,
+        proto::pool::Kind::AverageWithPadding(proto::AverageWithPadding { pad_end }) => {
+            let path = path.field("average_with_padding");
+            PoolKind::AverageWithPadding { pad_end: read_pair(pad_end, &path.field("pad_end"))? }
+        }
+    };
+    Ok(Pool {
+        kind,
+        input: read_extent(pool.input, &path.field("input"))?,
+        output: read_pair(pool.output, &path.field("output"))?,
+        window: read_window(pool.window, &path.field("window"))?,
+    })
+}
+
+fn write_elementwise(spec: &Elementwise) -> proto::Elementwise {
+    let space = match spec.space {
+        Space::Blocked { blocks, pixels } => {
+            proto::elementwise::Space::Blocked(proto::BlockedSpace { blocks: blocks as u64, pixels: pixels as u64 })
+        }
+        Space::Flat { len } => proto::elementwise::Space::Flat(proto::FlatSpace { len: len as u64 }),
+    };
+    proto::Elementwise {
+        space: Some(space),
+        operands: spec.operands.iter().map(|access| write_access(*access)).collect(),
+        program: spec.program.iter().map(|instruction| write_instruction(*instruction)).collect(),
+    }
+}
+
+fn read_elementwise(spec: proto::Elementwise, path: &Path<'_>) -> Result<Elementwise, DecodeError> {
+    let space = match required(spec.space, &path.field("space"))? {
+        proto::elementwise::Space::Blocked(proto::BlockedSpace { blocks, pixels }) => {
+            let path = path.field("blocked");
+            Space::Blocked {
+                blocks: size(blocks, &path.field("blocks"))?,
+                pixels: size(pixels, &path.field("pixels"))?,
+            }
+        }
+        proto::elementwise::Space::Flat(proto::FlatSpace { len }) => {
+            Space::Flat { len: size(len, &path.field("flat").field("len"))? }
+        }
+    };
+    Ok(Elementwise {
+        space,
+        operands: each(spec.operands, &path.field("operands"), read_access)?,
+        program: each(spec.program, &path.field("program"), read_instruction)?,
+    })
+}
+
+fn write_instruction(instruction: Instruction) -> proto::Instruction {
+    use proto::instruction::Kind;
+    let kind = match instruction {
+        Instruction::Operand(operand) => Kind::Operand(operand as u64),
+        Instruction::Constant(value) => Kind::Constant(value.get()),
+        Instruction::Unary(function, a) => Kind::Unary(proto::Unary { function: write_unary(function), a: a as u64 }),
+        Instruction::Binary(function, a, b) => {
+            Kind::Binary(proto::Binary { function: write_binary(function), a: a as u64, b: b as u64 })
+        }
+    };
+    proto::Instruction { kind: Some(kind) }
+}
+
+fn read_instruction(instruction: proto::Instruction, path: &Path<'_>) -> Result<Instruction, DecodeError> {
+    use proto::instruction::Kind;
+    Ok(match required(instruction.kind, path)? {
+        Kind::Operand(operand) => Instruction::Operand(size(operand, &path.field("operand"))?),
+        Kind::Constant(value) => Instruction::Constant(F32::from(value)),
+        Kind::Unary(proto::Unary { function, a }) => {
+            let path = path.field("unary");
+            Instruction::Unary(read_unary(function, &path.field("function"))?, size(a, &path.field("a"))?)
+        }
+        Kind::Binary(proto::Binary { function, a, b }) => {
+            let path = path.field("binary");
+            let function = read_binary(function, &path.field("function"))?;
+            Instruction::Binary(function, size(a, &path.field("a"))?, size(b, &path.field("b"))?)
+        }
+    })
+}
+
+fn read_softmax(softmax: proto::Softmax, path: &Path<'_>) -> Result<Softmax, DecodeError> {
+    Ok(Softmax {
+        outer: size(softmax.outer, &path.field("outer"))?,
+        len: size(softmax.len, &path.field("len"))?,
+        inner: size(softmax.inner, &path.field("inner"))?,
+    })
+}
+
+fn write_copy(copy: &Copy) -> proto::Copy {
+    let boxes = copy.boxes.iter().map(|part| proto::CopyBox {
+        source: part.source as u64,
+        result: part.result as u64,
+        loops: part
+            .loops
+            .iter()
+            .map(|each| proto::CopyLoop {
+                count: each.count as u64,
+                source: each.source as i64,
+                result: each.result as i64,
+            })
+            .collect(),
+    });
+    proto::Copy {
+        source_sample: copy.source_sample as u64,
+        result_sample: copy.result_sample as u64,
+        fill: copy.fill.map(F32::get),
+        boxes: boxes.collect(),
+    }
+}
+
+fn read_copy(copy: proto::Copy, path: &Path<'_>) -> Result<Copy, DecodeError> {
+    Ok(Copy {
+        source_sample: size(copy.source_sample, &path.field("source_sample"))?,
+        result_sample: size(copy.result_sample, &path.field("result_sample"))?,
+        fill: copy.fill.map(F32::from),
+        boxes: each(copy.boxes, &path.field("boxes"), |part, path| {
+            Ok(CopyBox {
+                source: size(part.source, &path.field("source"))?,
+                result: size(part.result, &path.field("result"))?,
+                loops: each(part.loops, &path.field("loops"), read_loop)?,
+            })
+        })?,
+    })
+}
+
+fn read_loop(each: proto::CopyLoop, path: &Path<'_>) -> Result<CopyLoop, DecodeError> {
+    Ok(CopyLoop {
+        count: size(each.count, &path.field("count"))?,
+        source: step(each.source, &path.field("source"))?,
+        result: step(each.result, &path.field("result"))?,
+    })
+}
+
+fn step(value: i64, path: &Path<'_>) -> Result<isize, DecodeError> {
+    isize::try_from(value).map_err(|_| DecodeError::Number { path: path.to_string(), found: value.into() })
+}

@@ -1,0 +1,59 @@
+//! What a kernel costs: floating-point operations and bytes, from its specification alone.
+
+use crate::footprint;
+use crate::kernel::{Conv, KernelSpec};
+
+/// Cost of one sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cost {
+    /// Floating-point operations as the model defines them: a multiply-add is two, one with padding counts, one with a filled-up channel does not.
+    pub flops: u64,
+    /// Bytes that the operands occupy, weights included.
+    pub bytes: u64,
+}
+
+/// The cost of a kernel. A specification that is not sound costs nothing.
+pub fn cost(spec: &KernelSpec) -> Cost {
+    let Ok(footprints) = footprint::operands(spec) else { return Cost { flops: 0, bytes: 0 } };
+    let bytes = footprints.iter().map(|operand| operand.elements_per_sample as u64 * 4).sum();
+    let flops = match spec {
+        KernelSpec::Conv(conv) => conv_flops(conv),
+        KernelSpec::Gemm(gemm) => 2 * (gemm.features * gemm.out) as u64,
+        KernelSpec::Pool(pool) => {
+            let window: usize = pool.window.kernel.iter().product();
+            (pool.input.channels * pool.output[0] * pool.output[1] * window) as u64
+        }
+        KernelSpec::Elementwise(elementwise) => {
+            (elementwise.space.len().unwrap_or(0) * elementwise.program.len()) as u64
+        }
+        // Subtraction, exponential, sum and division.
+        KernelSpec::Softmax(softmax) => 4 * (softmax.outer * softmax.len * softmax.inner) as u64,
+        KernelSpec::Copy(_) => 0,
+    };
+    Cost { flops, bytes }
+}
+
+fn conv_flops(conv: &Conv) -> u64 {
+    let depth = conv.input.channels / conv.groups.max(1) * conv.window.kernel[0] * conv.window.kernel[1];
+    let pixels = conv.output.height * conv.output.width;
+    2 * conv.output.channels as u64 * pixels as u64 * depth as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{Activation, Gemm};
+
+    #[test]
+    fn counts_a_multiply_add_as_two_and_padded_lanes_only_as_bytes() {
+        let gemm = Gemm { features: 40, out: 1000, activation: Activation::None };
+        let bytes = 4 * (1008 + 48 + 63 * 40 * 16 + 1008);
+        assert_eq!(cost(&KernelSpec::Gemm(gemm)), Cost { flops: 80_000, bytes });
+    }
+
+    #[test]
+    fn a_specification_that_is_not_sound_costs_nothing() {
+        let gemm = Gemm { features: usize::MAX, out: usize::MAX, activation: Activation::None };
+        assert_eq!(cost(&KernelSpec::Gemm(gemm)), Cost { flops: 0, bytes: 0 });
+    }
+}

@@ -1,0 +1,43 @@
+//! How a convolution's weights are packed: which input channels a block of 16 output channels reads, and where its weights lie.
+//!
+//! The packed weights are the output blocks one after the other; a block is the list of 16-vectors (one lane an output channel) in the order
+//! in which the kernel uses them: channel block, kernel row, kernel column, channel in the block. Without groups that is
+//! `[O/16][I/16][kh][kw][16i][16o]`. With groups a block reads only the channels of the groups that its lanes belong to; a lane's
+//! weights for channels of another group are zero.
+
+use std::ops::Range;
+
+use crate::kernel::{BLOCK, Conv, blocks};
+
+/// The weights of one block of 16 output channels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightBlock {
+    /// Input channels that the block reads; starts at a multiple of [`crate::kernel::Source::channel_block`].
+    pub channels: Range<usize>,
+    /// First element in the packed weights.
+    pub offset: usize,
+}
+
+/// The blocks of a convolution's packed weights and their total number of elements. `None` if a size overflows, or if the groups do not
+/// divide the channels.
+pub fn weight_blocks(conv: &Conv) -> Option<(Vec<WeightBlock>, usize)> {
+    let (inputs, outputs) = (conv.input.channels, conv.output.channels);
+    if conv.groups == 0 || !inputs.is_multiple_of(conv.groups) || !outputs.is_multiple_of(conv.groups) {
+        return None;
+    }
+    let (group_inputs, group_outputs) = (inputs / conv.groups, outputs / conv.groups);
+    let taps = conv.window.kernel[0].checked_mul(conv.window.kernel[1])?;
+    let step = conv.source.channel_block();
+    let mut result = Vec::new();
+    let mut offset = 0usize;
+    for block in 0..blocks(outputs) {
+        let lanes = block * BLOCK..(block * BLOCK + BLOCK).min(outputs);
+        let first = lanes.start / group_outputs * group_inputs;
+        let end = ((lanes.end - 1) / group_outputs + 1) * group_inputs;
+        let channels = first / step * step..end;
+        let len = channels.len().checked_mul(taps)?.checked_mul(BLOCK)?;
+        result.push(WeightBlock { channels, offset });
+        offset = offset.checked_add(len)?;
+    }
+    Some((result, offset))
+}
