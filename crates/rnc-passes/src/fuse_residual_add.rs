@@ -120,7 +120,7 @@ mod tests {
                 "%a",
             );
             let (graph, _) = rewritten(super::run, &text);
-            assert_eq!(names(&graph), ["x", "w", "v", "early", "a"]);
+            assert_eq!(names(&graph), ["w", "v", "x", "early", "a"]);
         }
     }
 

@@ -97,7 +97,7 @@ mod tests {
                %c = sub(%b1, %b2) : f32[N,2]
              }",
         );
-        assert_eq!(names(&graph), ["x", "k", "a1", "b1", "c"]);
+        assert_eq!(names(&graph), ["k", "x", "a1", "b1", "c"]);
         assert_eq!(log.entries().len(), 3);
     }
 

@@ -195,12 +195,23 @@ mod tests {
     #[test]
     fn orders_ready_nodes_by_addition_even_after_removals() {
         let mut g = Graph::new("g");
-        let gone = g.add_constant("gone", Tensor::f32([1], vec![0.0]));
         let x = g.add_input("x", TensorType::f32([1]));
+        let gone = g.add("gone", RELU, &[x]).unwrap();
         g.add("a", RELU, &[x]).unwrap();
         g.remove(gone);
-        g.add_constant("late", Tensor::f32([1], vec![0.0]));
+        g.add("late", RELU, &[x]).unwrap();
         assert_eq!(names(&g), ["x", "a", "late"]);
+    }
+
+    #[test]
+    fn a_rewritten_node_keeps_its_place_though_its_constants_are_new() {
+        let mut g = Graph::new("g");
+        let x = g.add_input("x", TensorType::f32([1]));
+        let a = g.add("a", RELU, &[x]).unwrap();
+        g.add("b", RELU, &[x]).unwrap();
+        let k = g.add_constant("k", Tensor::f32([1], vec![0.0]));
+        g.replace_op(a, ADD, &[x, k]).unwrap();
+        assert_eq!(names(&g), ["k", "x", "a", "b"]);
     }
 
     #[test]

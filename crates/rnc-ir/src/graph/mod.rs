@@ -194,7 +194,7 @@ impl Graph {
         }
     }
 
-    /// All nodes with operands before users; among ready nodes the one that was added first comes first.
+    /// All nodes with operands before users: first the constants, then, among ready nodes, the one that was added first.
     ///
     /// # Panics
     /// On a cycle, which the edit methods cannot make.
@@ -204,14 +204,15 @@ impl Graph {
 
     /// [`Graph::topological_order`], or nothing if there is a cycle.
     pub(crate) fn acyclic_order(&self) -> Option<Vec<NodeId>> {
-        let entry = |id: NodeId| Reverse((self.node(id).serial, id));
+        // Constants come first, so that a rewritten node keeps its place though its new constants are young.
+        let entry = |id: NodeId| Reverse((self.node(id).constant().is_none(), self.node(id).serial, id));
         let mut missing = vec![0usize; self.nodes.node_bound()];
         for id in self.ids() {
             missing[id.index()] = self.nodes.edges_directed(id.0, Incoming).count();
         }
         let mut ready: BinaryHeap<_> = self.ids().filter(|id| missing[id.index()] == 0).map(entry).collect();
         let mut order = Vec::with_capacity(self.len());
-        while let Some(Reverse((_, id))) = ready.pop() {
+        while let Some(Reverse((_, _, id))) = ready.pop() {
             order.push(id);
             for edge in self.nodes.edges_directed(id.0, Outgoing) {
                 let user = NodeId(edge.target());
