@@ -64,11 +64,7 @@ pub fn for_range(
 }
 
 /// [`for_range`] over `0..count`, a number known now; a single iteration makes no loop.
-pub fn for_count(
-    builder: &mut FunctionBuilder<'_>,
-    count: usize,
-    body: impl FnOnce(&mut FunctionBuilder<'_>, Value),
-) {
+pub fn for_count(builder: &mut FunctionBuilder<'_>, count: usize, body: impl FnOnce(&mut FunctionBuilder<'_>, Value)) {
     let start = builder.ins().iconst(I64, 0);
     if count == 1 {
         body(builder, start);

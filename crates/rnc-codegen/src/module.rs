@@ -9,9 +9,9 @@ use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module, default
 
 use crate::clif::MEMORY;
 use crate::emitter::portable::Portable;
+use crate::emitter::{Emitter, Pointer};
 #[cfg(target_arch = "x86_64")]
 use crate::emitter::{avx2::Avx2, avx512::Avx512};
-use crate::emitter::{Emitter, Pointer};
 use crate::error::CodegenError;
 use crate::isa::Isa;
 
@@ -75,7 +75,9 @@ impl ModuleBuilder {
         let mut flags = settings::builder();
         // `speed` hoists loads out of the register tiles and spills them.
         flags.set("opt_level", "none").map_err(CodegenError::host)?;
-        flags.set("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }).map_err(CodegenError::host)?;
+        flags
+            .set("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" })
+            .map_err(CodegenError::host)?;
         let target = cranelift_native::builder().map_err(|message| CodegenError::Host(message.to_owned()))?;
         let target = target.finish(settings::Flags::new(flags)).map_err(CodegenError::host)?;
         let mut builder = JITBuilder::with_isa(target, default_libcall_names());

@@ -22,6 +22,8 @@ pub struct Tile {
     pub residual: bool,
     /// Applied last.
     pub activation: Activation,
+    /// Cache lines from [`Pointer::Ahead`] on that are asked for along the way.
+    pub lines_ahead: usize,
 }
 
 /// A pixel's place relative to the tile's pointers.
@@ -73,6 +75,9 @@ pub struct Channels {
 /// Bytes of the weights of one channel and tap for 16 output channels.
 const WEIGHT_BYTES: i32 = 64;
 
+/// Bytes of a cache line.
+const LINE_BYTES: i32 = 64;
+
 /// Multiply-adds that are laid out without a loop before the loop over the channels of a block is used.
 const MAX_UNROLLED: usize = 512;
 
@@ -83,7 +88,10 @@ pub const fn fits(pixels: usize, columns: usize, vectors: usize) -> bool {
 
 /// Writes the leaf of a tile.
 pub fn write(tile: &Tile, emitter: &mut dyn Emitter) {
-    assert!(fits(tile.pixels.len(), tile.columns.len(), emitter.vectors()), "the tile needs more registers than there are");
+    assert!(
+        fits(tile.pixels.len(), tile.columns.len(), emitter.vectors()),
+        "the tile needs more registers than there are"
+    );
     let mut writer = Writer { tile, emitter, x: 0, w: 0 };
     writer.start();
     writer.sum();
@@ -143,9 +151,14 @@ impl Writer<'_> {
             if iterations > 1 {
                 self.emitter.begin_loop(iterations);
             }
+            let lines = self.lines_per_iteration(iterations);
             for step in 0..steps {
                 self.step(tap, step as i32);
+                for line in lines * step / steps..lines * (step + 1) / steps {
+                    self.emitter.prefetch(Address::new(Pointer::Ahead, line as i32 * LINE_BYTES));
+                }
             }
+            self.emitter.advance(Pointer::Ahead, lines as i32 * LINE_BYTES);
             if iterations > 1 {
                 let (dx, dw) = (4 * steps as i32, WEIGHT_BYTES * steps as i32);
                 self.emitter.advance(Pointer::X, dx);
@@ -168,6 +181,11 @@ impl Writer<'_> {
             .filter(|steps| channels.is_multiple_of(*steps))
             .find(|steps| work * steps <= MAX_UNROLLED || *steps <= 4)
             .unwrap_or(1)
+    }
+
+    /// Spreads the lines to ask for evenly over all full blocks, taps and iterations.
+    fn lines_per_iteration(&self, iterations: usize) -> usize {
+        self.tile.lines_ahead.div_ceil((self.tile.channels.full * self.tile.taps.len() * iterations).max(1))
     }
 
     fn advance_w(&mut self, target: i32) {

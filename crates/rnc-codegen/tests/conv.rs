@@ -72,7 +72,9 @@ fn channels_that_fill_no_block_agree() {
 
 #[test]
 fn windows_with_padding_at_every_edge_agree() {
-    for (kernel, pad) in [(3, [1; 4]), (3, [2; 4]), (3, [1, 0, 0, 1]), (3, [0, 1, 2, 0]), (5, [2; 4]), (7, [3; 4]), (2, [1, 1, 0, 0])] {
+    for (kernel, pad) in
+        [(3, [1; 4]), (3, [2; 4]), (3, [1, 0, 0, 1]), (3, [0, 1, 2, 0]), (5, [2; 4]), (7, [3; 4]), (2, [1, 1, 0, 0])]
+    {
         for size in [[7, 7], [14, 15], [5, 30]] {
             check(&Case { pad, ..Case::new([18, 32], size, kernel) }.spec(), 1);
         }
@@ -81,7 +83,14 @@ fn windows_with_padding_at_every_edge_agree() {
 
 #[test]
 fn strides_and_dilations_agree() {
-    for (stride, dilation, kernel) in [([2, 2], [1, 1], 3), ([2, 2], [1, 1], 1), ([3, 3], [1, 1], 2), ([1, 2], [1, 1], 3), ([1, 1], [2, 2], 3), ([2, 1], [3, 2], 3)] {
+    for (stride, dilation, kernel) in [
+        ([2, 2], [1, 1], 3),
+        ([2, 2], [1, 1], 1),
+        ([3, 3], [1, 1], 2),
+        ([1, 2], [1, 1], 3),
+        ([1, 1], [2, 2], 3),
+        ([2, 1], [3, 2], 3),
+    ] {
         let pad = if kernel == 1 { [0; 4] } else { [1; 4] };
         check(&Case { stride, dilation, pad, ..Case::new([16, 48], [15, 17], kernel) }.spec(), 2);
     }
@@ -90,13 +99,30 @@ fn strides_and_dilations_agree() {
 #[test]
 fn windows_that_are_not_square_agree() {
     for kernel in [[1, 3], [3, 1], [2, 5], [1, 7]] {
-        check(&Case { kernel, pad: [kernel[0] / 2, kernel[1] / 2, kernel[0] / 2, kernel[1] / 2], ..Case::new([16, 32], [9, 11], 1) }.spec(), 1);
+        check(
+            &Case {
+                kernel,
+                pad: [kernel[0] / 2, kernel[1] / 2, kernel[0] / 2, kernel[1] / 2],
+                ..Case::new([16, 32], [9, 11], 1)
+            }
+            .spec(),
+            1,
+        );
     }
 }
 
 #[test]
 fn groups_agree_whether_they_align_with_blocks_or_not() {
-    for (channels, groups) in [([32, 32], 2), ([64, 64], 16), ([32, 32], 32), ([48, 48], 2), ([6, 9], 3), ([40, 80], 5), ([64, 32], 4), ([8, 64], 8)] {
+    for (channels, groups) in [
+        ([32, 32], 2),
+        ([64, 64], 16),
+        ([32, 32], 32),
+        ([48, 48], 2),
+        ([6, 9], 3),
+        ([40, 80], 5),
+        ([64, 32], 4),
+        ([8, 64], 8),
+    ] {
         check(&Case { groups, pad: [1; 4], ..Case::new(channels, [7, 9], 3) }.spec(), 2);
     }
 }
@@ -113,7 +139,9 @@ fn planar_sources_agree() {
 fn residual_and_activation_agree() {
     let base = Case { pad: [1; 4], ..Case::new([16, 40], [7, 14], 3) }.spec();
     for residual in [false, true] {
-        for activation in [Activation::None, Activation::Relu, Activation::Clip { min: (-0.25).into(), max: 0.5.into() }] {
+        for activation in
+            [Activation::None, Activation::Relu, Activation::Clip { min: (-0.25).into(), max: 0.5.into() }]
+        {
             check(&Conv { residual, activation, ..base.clone() }, 2);
         }
     }

@@ -3,8 +3,8 @@
 mod support;
 
 use rnc_plan::kernel::{
-    Access, BLOCK, Binary, Copy, CopyBox, CopyLoop, Elementwise, Extent, Instruction, KernelSpec, Pool, PoolKind, Softmax,
-    Space, Unary, Window,
+    Access, BLOCK, Binary, Copy, CopyBox, CopyLoop, Elementwise, Extent, Instruction, KernelSpec, Pool, PoolKind,
+    Softmax, Space, Unary, Window,
 };
 use support::{Random, assert_same_bits, isas, naive, run, sizes};
 
@@ -184,7 +184,8 @@ fn a_program_with_constants_runs_in_order() {
         B(Binary::Sub, 5, 0),
     ];
     let operands = vec![Access::Full, Access::PerChannelShared];
-    let spec = KernelSpec::Elementwise(Elementwise { space: Space::Blocked { blocks: 1, pixels: 3 }, operands, program });
+    let spec =
+        KernelSpec::Elementwise(Elementwise { space: Space::Blocked { blocks: 1, pixels: 3 }, operands, program });
     let inputs = inputs(&spec, 2);
     let expected: Vec<f32> = (0..inputs[0].len())
         .map(|i| {
@@ -201,7 +202,8 @@ fn softmax_agrees_along_any_axis() {
     for (outer, len, inner) in [(1, 10, 1), (1, 1000, 1), (3, 5, 4), (2, 1, 7)] {
         let spec = KernelSpec::Softmax(Softmax { outer, len, inner });
         let batch = 2;
-        let inputs: Vec<Vec<f32>> = inputs(&spec, batch).into_iter().map(|v| v.iter().map(|x| x * 30.0).collect()).collect();
+        let inputs: Vec<Vec<f32>> =
+            inputs(&spec, batch).into_iter().map(|v| v.iter().map(|x| x * 30.0).collect()).collect();
         for isa in isas() {
             let found = run(&spec, isa, batch, &inputs, 2);
             for slice in 0..batch * outer * inner {

@@ -57,9 +57,9 @@ impl Emitter for Avx2 {
             if value.to_bits() == 0 {
                 return a.vxorps(YMM[to.0], YMM[to.0], YMM[to.0]);
             }
-            a.mov(eax, value.to_bits())?;
-            a.vmovd(xmm15, eax)?;
-            a.vbroadcastss(YMM[to.0], xmm15)
+            // Every general register may be in use; the red zone below the stack is ours.
+            a.mov(dword_ptr(rsp - 8), value.to_bits())?;
+            a.vbroadcastss(YMM[to.0], dword_ptr(rsp - 8))
         });
     }
 
@@ -74,6 +74,22 @@ impl Emitter for Avx2 {
         self.0.emit(|a| a.vaddps(YMM[to.0], YMM[to.0], ymmword_ptr(address(from))));
     }
 
+    fn add_vector(&mut self, to: V, from: V) {
+        self.0.emit(|a| a.vaddps(YMM[to.0], YMM[to.0], YMM[from.0]));
+    }
+
+    fn subtract_vector(&mut self, to: V, from: V) {
+        self.0.emit(|a| a.vsubps(YMM[to.0], YMM[to.0], YMM[from.0]));
+    }
+
+    fn scale(&mut self, to: V, from: V, factor: Address) {
+        self.0.emit(|a| a.vmulps(YMM[to.0], YMM[from.0], ymmword_ptr(address(factor))));
+    }
+
+    fn scale_add(&mut self, to: V, from: V, factor: Address) {
+        self.0.emit(|a| a.vfmadd231ps(YMM[to.0], YMM[from.0], ymmword_ptr(address(factor))));
+    }
+
     fn at_least(&mut self, to: V, bound: V) {
         // vmaxps gives its last operand when the comparison is unordered.
         self.0.emit(|a| a.vmaxps(YMM[to.0], YMM[bound.0], YMM[to.0]));
@@ -81,6 +97,10 @@ impl Emitter for Avx2 {
 
     fn at_most(&mut self, to: V, bound: V) {
         self.0.emit(|a| a.vminps(YMM[to.0], YMM[bound.0], YMM[to.0]));
+    }
+
+    fn prefetch(&mut self, at: Address) {
+        self.0.emit(|a| a.prefetcht1(byte_ptr(address(at))));
     }
 
     fn advance(&mut self, pointer: Pointer, bytes: i32) {

@@ -58,8 +58,9 @@ impl Emitter for Avx512 {
             if value.to_bits() == 0 {
                 return a.vpxord(ZMM[to.0], ZMM[to.0], ZMM[to.0]);
             }
-            a.mov(eax, value.to_bits())?;
-            a.vpbroadcastd(ZMM[to.0], eax)
+            // Every general register may be in use; the red zone below the stack is ours.
+            a.mov(dword_ptr(rsp - 8), value.to_bits())?;
+            a.vbroadcastss(ZMM[to.0], dword_ptr(rsp - 8))
         });
     }
 
@@ -73,6 +74,22 @@ impl Emitter for Avx512 {
         self.0.emit(|a| a.vaddps(ZMM[to.0], ZMM[to.0], zmmword_ptr(address(from))));
     }
 
+    fn add_vector(&mut self, to: V, from: V) {
+        self.0.emit(|a| a.vaddps(ZMM[to.0], ZMM[to.0], ZMM[from.0]));
+    }
+
+    fn subtract_vector(&mut self, to: V, from: V) {
+        self.0.emit(|a| a.vsubps(ZMM[to.0], ZMM[to.0], ZMM[from.0]));
+    }
+
+    fn scale(&mut self, to: V, from: V, factor: Address) {
+        self.0.emit(|a| a.vmulps(ZMM[to.0], ZMM[from.0], zmmword_ptr(address(factor))));
+    }
+
+    fn scale_add(&mut self, to: V, from: V, factor: Address) {
+        self.0.emit(|a| a.vfmadd231ps(ZMM[to.0], ZMM[from.0], zmmword_ptr(address(factor))));
+    }
+
     fn at_least(&mut self, to: V, bound: V) {
         // vmaxps gives its last operand when the comparison is unordered.
         self.0.emit(|a| a.vmaxps(ZMM[to.0], ZMM[bound.0], ZMM[to.0]));
@@ -80,6 +97,10 @@ impl Emitter for Avx512 {
 
     fn at_most(&mut self, to: V, bound: V) {
         self.0.emit(|a| a.vminps(ZMM[to.0], ZMM[bound.0], ZMM[to.0]));
+    }
+
+    fn prefetch(&mut self, at: Address) {
+        self.0.emit(|a| a.prefetcht1(byte_ptr(address(at))));
     }
 
     fn advance(&mut self, pointer: Pointer, bytes: i32) {

@@ -1,6 +1,6 @@
 //! The trait that microkernels are written against, and its three implementations.
 //!
-//! A microkernel ("leaf") is a function of five pointers, [`Pointer`], that keeps its accumulators in vector registers. The trait is a small
+//! A microkernel ("leaf") is a function of six pointers, [`Pointer`], that keeps its accumulators in vector registers. The trait is a small
 //! register machine: numbered vectors of [`Emitter::lanes`] `f32`s, pointers that can be advanced, counted loops. The assemblers map it to
 //! registers one to one; the portable emitter maps it to Cranelift variables.
 
@@ -29,11 +29,13 @@ pub enum Pointer {
     Bias,
     /// Residual.
     Residual,
+    /// Memory that will be read soon.
+    Ahead,
 }
 
 impl Pointer {
     /// Every pointer, in the order of the arguments.
-    pub const ALL: [Self; 5] = [Self::X, Self::W, Self::Out, Self::Bias, Self::Residual];
+    pub const ALL: [Self; 6] = [Self::X, Self::W, Self::Out, Self::Bias, Self::Residual, Self::Ahead];
 }
 
 /// `pointer + offset` bytes.
@@ -81,11 +83,26 @@ pub trait Emitter {
     /// `to += memory`.
     fn add(&mut self, to: V, from: Address);
 
+    /// `to += from`.
+    fn add_vector(&mut self, to: V, from: V);
+
+    /// `to -= from`.
+    fn subtract_vector(&mut self, to: V, from: V);
+
+    /// `to = from * factor` with a vector in memory.
+    fn scale(&mut self, to: V, from: V, factor: Address);
+
+    /// `to += from * factor`, fused, with a vector in memory.
+    fn scale_add(&mut self, to: V, from: V, factor: Address);
+
     /// `to = bound > to ? bound : to`, so a NaN in `to` stays.
     fn at_least(&mut self, to: V, bound: V);
 
     /// `to = bound < to ? bound : to`, so a NaN in `to` stays.
     fn at_most(&mut self, to: V, bound: V);
+
+    /// Asks for the cache line at an address, which need not be valid, to be brought into the second-level cache.
+    fn prefetch(&mut self, at: Address);
 
     /// `pointer += bytes`.
     fn advance(&mut self, pointer: Pointer, bytes: i32);

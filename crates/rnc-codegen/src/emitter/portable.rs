@@ -109,6 +109,34 @@ impl Emitter for Portable<'_, '_> {
         self.set(to, new);
     }
 
+    fn add_vector(&mut self, to: V, from: V) {
+        let (a, b) = (self.get(to), self.get(from));
+        let new = self.builder.ins().fadd(a, b);
+        self.set(to, new);
+    }
+
+    fn subtract_vector(&mut self, to: V, from: V) {
+        let (a, b) = (self.get(to), self.get(from));
+        let new = self.builder.ins().fsub(a, b);
+        self.set(to, new);
+    }
+
+    fn scale(&mut self, to: V, from: V, factor: Address) {
+        let base = self.base(factor);
+        let factor = self.builder.ins().load(F32X4, MEMORY, base, factor.offset);
+        let from = self.get(from);
+        let new = self.builder.ins().fmul(from, factor);
+        self.set(to, new);
+    }
+
+    fn scale_add(&mut self, to: V, from: V, factor: Address) {
+        let base = self.base(factor);
+        let factor = self.builder.ins().load(F32X4, MEMORY, base, factor.offset);
+        let (from, old) = (self.get(from), self.get(to));
+        let new = self.builder.ins().fma(from, factor, old);
+        self.set(to, new);
+    }
+
     fn at_least(&mut self, to: V, bound: V) {
         let (bound, value) = (self.get(bound), self.get(to));
         let new = select_greater(self.builder, bound, value);
@@ -119,6 +147,10 @@ impl Emitter for Portable<'_, '_> {
         let (bound, value) = (self.get(bound), self.get(to));
         let new = select_less(self.builder, bound, value);
         self.set(to, new);
+    }
+
+    fn prefetch(&mut self, _at: Address) {
+        // Cranelift has no instruction for it.
     }
 
     fn advance(&mut self, pointer: Pointer, bytes: i32) {

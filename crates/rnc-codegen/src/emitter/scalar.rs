@@ -13,11 +13,12 @@ const fn register(pointer: Pointer) -> AsmRegister64 {
         Pointer::Out => rdx,
         Pointer::Bias => rcx,
         Pointer::Residual => r8,
+        Pointer::Ahead => r9,
     }
 }
 
 /// Caller-saved registers that hold no argument of a leaf.
-const COUNTERS: [AsmRegister64; MAX_LOOPS] = [r9, r10, r11];
+const COUNTERS: [AsmRegister64; MAX_LOOPS] = [r10, r11, rax];
 
 pub(super) fn address(at: Address) -> AsmMemoryOperand {
     register(at.pointer) + at.offset
@@ -79,4 +80,3 @@ impl Scalar {
         }
     }
 }
-

@@ -72,7 +72,8 @@ fn blocked(builder: &mut FunctionBuilder<'_>, spec: &Elementwise, arguments: Ker
         for_count(builder, pixels, |builder, pixel| {
             for lane in (0..BLOCK_BYTES as i64).step_by(16) {
                 let at = |builder: &mut FunctionBuilder<'_>, base: Value, access: Access| {
-                    let base = if access == Access::Full { offset(builder, base, pixel, BLOCK_BYTES as i64) } else { base };
+                    let base =
+                        if access == Access::Full { offset(builder, base, pixel, BLOCK_BYTES as i64) } else { base };
                     builder.ins().iadd_imm_s(base, lane)
                 };
                 let operands: Vec<_> =

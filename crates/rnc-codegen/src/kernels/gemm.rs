@@ -90,6 +90,7 @@ fn leaves(
             },
             residual: false,
             activation: gemm.activation,
+            lines_ahead: 0,
         };
         *leaf = module.leaf(&format!("{name}.tile{samples}"), |emitter| tile::write(&tile, emitter))?;
     }
@@ -108,7 +109,8 @@ fn drive(
     let row_bytes = (3 + SAMPLES.len() as i64) * 8;
     for_range(builder, (arguments.begin, arguments.end), 1, |builder, panel| {
         let row = offset(builder, table, panel, row_bytes);
-        let word = |builder: &mut FunctionBuilder<'_>, index: usize| builder.ins().load(I64, MEMORY, row, index as i32 * 8);
+        let word =
+            |builder: &mut FunctionBuilder<'_>, index: usize| builder.ins().load(I64, MEMORY, row, index as i32 * 8);
         let place = |builder: &mut FunctionBuilder<'_>, base: Value, index: usize| {
             let distance = word(builder, index);
             builder.ins().iadd(base, distance)
@@ -125,7 +127,7 @@ fn drive(
                 let x = offset(builder, x, first, x_stride as i64);
                 let out = offset(builder, out, first, out_stride as i64);
                 let leaf = word(builder, 3 + i);
-                builder.ins().call_indirect(signature, leaf, &[x, w, out, bias, none]);
+                builder.ins().call_indirect(signature, leaf, &[x, w, out, bias, none, none]);
             });
         }
     });

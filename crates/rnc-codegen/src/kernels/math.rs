@@ -112,7 +112,8 @@ impl Math<'_, '_> {
     /// `magnitude`, which has no sign, with the sign of `x`. (`fcopysign` takes no vectors.)
     fn with_sign(&mut self, magnitude: Value, x: Value) -> Value {
         let integer = self.integer();
-        let [magnitude, x] = [magnitude, x].map(|value| self.builder.ins().bitcast(integer, MemFlagsData::new(), value));
+        let [magnitude, x] =
+            [magnitude, x].map(|value| self.builder.ins().bitcast(integer, MemFlagsData::new(), value));
         let mask = self.integer_constant(i64::from(1u32 << 31));
         let sign = self.builder.ins().band(x, mask);
         let bits = self.builder.ins().bor(magnitude, sign);
@@ -150,10 +151,8 @@ impl Math<'_, '_> {
     /// An odd polynomial near zero, where `1 - 2 / (e^2|x| + 1)` would cancel.
     fn tanh(&mut self, x: Value) -> Value {
         let square = self.builder.ins().fmul(x, x);
-        let p = self.polynomial(
-            square,
-            &[-5.704_988_7e-3, 2.063_908_8e-2, -5.373_971_5e-2, 1.333_144_2e-1, -3.333_328_2e-1],
-        );
+        let p = self
+            .polynomial(square, &[-5.704_988_7e-3, 2.063_908_8e-2, -5.373_971_5e-2, 1.333_144_2e-1, -3.333_328_2e-1]);
         let cube = self.builder.ins().fmul(square, x);
         let small = self.builder.ins().fma(p, cube, x);
         let magnitude = self.builder.ins().fabs(x);

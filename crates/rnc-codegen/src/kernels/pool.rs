@@ -42,10 +42,16 @@ fn rows(builder: &mut FunctionBuilder<'_>, pool: &Pool, arguments: KernelArgumen
         let result = offset(builder, result, task, (width * BLOCK_BYTES) as i64);
         for_count(builder, width, |builder, x| {
             sums.start(builder, pool.kind);
-            window(builder, pool, [y, x], |builder, offset| {
-                let at = builder.ins().iadd(source, offset);
-                sums.take(builder, pool.kind, at);
-            }, sums.count);
+            window(
+                builder,
+                pool,
+                [y, x],
+                |builder, offset| {
+                    let at = builder.ins().iadd(source, offset);
+                    sums.take(builder, pool.kind, at);
+                },
+                sums.count,
+            );
             let to = offset(builder, result, x, BLOCK_BYTES as i64);
             sums.store(builder, pool.kind, to);
         });

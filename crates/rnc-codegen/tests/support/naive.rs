@@ -7,7 +7,13 @@ use rnc_plan::weights::weight_blocks;
 pub fn activate(activation: Activation, x: f32) -> f32 {
     match activation {
         Activation::None => x,
-        Activation::Relu => if 0.0 > x { 0.0 } else { x },
+        Activation::Relu => {
+            if 0.0 > x {
+                0.0
+            } else {
+                x
+            }
+        }
         Activation::Clip { min, max } => {
             let x = if min.get() > x { min.get() } else { x };
             if max.get() < x { max.get() } else { x }
@@ -70,7 +76,8 @@ fn position(spec: &Conv, pixel: usize, tap: usize) -> Option<usize> {
     let size = [spec.input.height, spec.input.width];
     let mut place = [0; 2];
     for axis in 0..2 {
-        place[axis] = (at[axis] * window.stride[axis] + tap[axis] * window.dilation[axis]).checked_sub(window.pad[axis])?;
+        place[axis] =
+            (at[axis] * window.stride[axis] + tap[axis] * window.dilation[axis]).checked_sub(window.pad[axis])?;
         if place[axis] >= size[axis] {
             return None;
         }
@@ -121,7 +128,13 @@ pub fn pool(spec: &Pool, batch: usize, x: &[f32]) -> Vec<f32> {
                     let index = blocked(plane % channels, in_pixels, (y * w + x_at) as usize);
                     let value = x[n * channels * in_pixels + index];
                     sum = match spec.kind {
-                        PoolKind::Max => if sum.is_nan() || sum > value { sum } else { value },
+                        PoolKind::Max => {
+                            if sum.is_nan() || sum > value {
+                                sum
+                            } else {
+                                value
+                            }
+                        }
                         PoolKind::Average | PoolKind::AverageWithPadding { .. } => sum + value,
                     };
                 }

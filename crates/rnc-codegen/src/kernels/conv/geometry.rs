@@ -1,0 +1,79 @@
+//! Where pixels and taps lie in a convolution's source and result.
+
+use rnc_plan::kernel::{Conv, Source, Window};
+
+use crate::error::CodegenError;
+use crate::panels::BLOCK_BYTES;
+use crate::tile::{Pixel, Tap};
+use crate::tiling::Place;
+
+/// Offsets in bytes in a convolution's source and result.
+pub(super) struct Geometry<'a> {
+    conv: &'a Conv,
+    /// From one pixel of the source to the next.
+    pixel: i64,
+    /// From one channel block of the source to the next.
+    pub(super) block_stride: i64,
+}
+
+impl<'a> Geometry<'a> {
+    pub(super) fn new(conv: &'a Conv) -> Result<Self, CodegenError> {
+        let pixel = match conv.source {
+            Source::Blocked => BLOCK_BYTES as i64,
+            Source::Planar => 4,
+        };
+        let geometry = Self { conv, pixel, block_stride: (conv.input.height * conv.input.width) as i64 * pixel };
+        geometry.near("a channel block", geometry.block_stride)?;
+        Ok(geometry)
+    }
+
+    pub(super) fn near(&self, what: &'static str, bytes: i64) -> Result<i32, CodegenError> {
+        i32::try_from(bytes).map_err(|_| CodegenError::TooLarge { what, bytes: bytes.unsigned_abs() as usize })
+    }
+
+    pub(super) fn channel_offset(&self, channel: usize) -> i64 {
+        (channel / self.conv.source.channel_block()) as i64 * self.block_stride
+    }
+
+    /// From the start of a sample's panel to a pixel's first tap (which may lie on padding, before the source), and to the pixel of the result.
+    pub(super) fn place(&self, [y, x]: Place) -> (i64, i64) {
+        let Window { stride, pad, .. } = self.conv.window;
+        let row = (y * stride[0]) as i64 - pad[0] as i64;
+        let column = (x * stride[1]) as i64 - pad[1] as i64;
+        let source = (row * self.conv.input.width as i64 + column) * self.pixel;
+        (source, ((y * self.conv.output.width + x) * BLOCK_BYTES) as i64)
+    }
+
+    /// What the code of a tile depends on: its pixels relative to the first one, and the taps that fall inside of the source.
+    pub(super) fn variant(&self, tile: &[Place]) -> Result<(Vec<Pixel>, Vec<Tap>), CodegenError> {
+        let origin = self.place(tile[0]);
+        let pixels = tile
+            .iter()
+            .map(|place| {
+                let (x, out) = self.place(*place);
+                Ok(Pixel {
+                    x: self.near("a tile's pixel", x - origin.0)?,
+                    out: self.near("a tile's result", out - origin.1)?,
+                })
+            })
+            .collect::<Result<_, CodegenError>>()?;
+        let [rows, columns] = self.conv.window.kernel;
+        let taps = (0..rows * columns).map(|index| self.tap(tile, index, [index / columns, index % columns]));
+        let taps = taps.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|tap| tap.inside.contains(&true)).collect();
+        Ok((pixels, taps))
+    }
+
+    fn tap(&self, tile: &[Place], index: usize, tap: [usize; 2]) -> Result<Tap, CodegenError> {
+        let Window { stride, pad, dilation, .. } = self.conv.window;
+        let [dy, dx] = [tap[0] * dilation[0], tap[1] * dilation[1]];
+        let size = [self.conv.input.height, self.conv.input.width];
+        let inside = |place: &Place| {
+            [0, 1].into_iter().all(|axis| {
+                let position = place[axis] * stride[axis] + [dy, dx][axis];
+                position >= pad[axis] && position - pad[axis] < size[axis]
+            })
+        };
+        let x = (dy * self.conv.input.width + dx) as i64 * self.pixel;
+        Ok(Tap { x: self.near("a tap", x)?, index: index as i32, inside: tile.iter().map(inside).collect() })
+    }
+}

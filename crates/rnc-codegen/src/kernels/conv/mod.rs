@@ -1,0 +1,184 @@
+//! Convolution: cuts the result into tiles and panels, has a leaf written for every different pair, and drives them.
+//!
+//! A task is one tile of one panel of one sample.
+
+mod driver;
+mod geometry;
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use cranelift_module::FuncId;
+use rnc_plan::kernel::{BLOCK, Conv, Extent, Window};
+use rnc_plan::weights::weight_blocks;
+
+use super::{Kernel, Tasks};
+use crate::error::CodegenError;
+use crate::isa::Isa;
+use crate::module::{ModuleBuilder, Table};
+use crate::panels::{self, BLOCK_BYTES, Cut, Panel};
+use crate::tile::{self, Channels, Column, Pixel, Tap, Tile};
+use crate::tiling::{self, Place, Problem};
+use driver::{Driver, Order, Tables};
+use geometry::Geometry;
+
+/// Compiles a convolution.
+pub fn compile(module: &mut ModuleBuilder, conv: &Conv) -> Result<Kernel, CodegenError> {
+    let shape = Shape::new(module.isa(), &flattened(conv))?;
+    let tables = tables(module, &shape)?;
+    let name = name(conv);
+    let driver = Driver { conv: &shape.conv, tables, order: shape.order, bytes_ahead: shape.lines_ahead * LINE_BYTES };
+    let function = module.kernel(&name, |module, builder, arguments| {
+        driver::write(&driver, module, builder, arguments);
+        Ok(())
+    })?;
+    Ok(Kernel { function, tasks: Tasks::PerSample(shape.panels.len() * shape.tiles.len()), name })
+}
+
+const LINE_BYTES: usize = 64;
+
+fn name(conv: &Conv) -> String {
+    let Window { kernel, stride, .. } = conv.window;
+    format!("conv{}x{}s{}.{}to{}", kernel[0], kernel[1], stride[0], conv.input.channels, conv.output.channels)
+}
+
+/// A pointwise convolution sees no rows: one long row tiles best.
+fn flattened(conv: &Conv) -> Conv {
+    let pointwise = conv.window.kernel == [1, 1] && conv.window.stride == [1, 1] && conv.window.pad == [0, 0];
+    let same = (conv.input.height, conv.input.width) == (conv.output.height, conv.output.width);
+    let mut conv = conv.clone();
+    if pointwise && same {
+        let row = |extent: Extent| Extent { channels: extent.channels, height: 1, width: extent.height * extent.width };
+        (conv.input, conv.output) = (row(conv.input), row(conv.output));
+    }
+    conv
+}
+
+/// How a convolution is cut up.
+struct Shape {
+    conv: Conv,
+    panels: Vec<Panel>,
+    tiles: Vec<Vec<Place>>,
+    order: Order,
+    /// Lines of the next panel's weights that each tile asks for.
+    lines_ahead: usize,
+}
+
+impl Shape {
+    fn new(isa: Isa, conv: &Conv) -> Result<Self, CodegenError> {
+        let (blocks, weights) = weight_blocks(conv).expect("the plan's verifier checked the groups");
+        let lanes = isa.lanes();
+        let sharing = blocks.iter().take_while(|block| block.channels == blocks[0].channels).count();
+        let problem = Problem {
+            output: [conv.output.height, conv.output.width],
+            vectors: sharing * (BLOCK / lanes),
+            depth: blocks[0].channels.len() * conv.window.kernel[0] * conv.window.kernel[1],
+        };
+        let size = tiling::choose(isa, problem);
+        let plane = conv.output.height * conv.output.width * BLOCK_BYTES;
+        let panels = panels::cut(&blocks, Cut { columns: size.columns, lanes, plane })?;
+        let tiles = tiling::cut(problem.output, size.pixels);
+        let order = if weights > conv.input.planar_len().unwrap_or(usize::MAX) {
+            Order::PanelFirst
+        } else {
+            Order::SampleFirst
+        };
+        let lines_ahead = match order {
+            // Cranelift knows no prefetch.
+            Order::PanelFirst if isa != Isa::Baseline => {
+                panel_bytes(conv, &panels[0]).div_ceil(LINE_BYTES).div_ceil(tiles.len())
+            }
+            Order::PanelFirst | Order::SampleFirst => 0,
+        };
+        Ok(Self { conv: conv.clone(), panels, tiles, order, lines_ahead })
+    }
+}
+
+/// Bytes of a panel's weights.
+fn panel_bytes(conv: &Conv, panel: &Panel) -> usize {
+    let taps = conv.window.kernel[0] * conv.window.kernel[1];
+    let last = panel.columns.last().map_or(0, |column| column.w as usize);
+    (last + panel.channels.len() * taps * BLOCK_BYTES).next_multiple_of(LINE_BYTES)
+}
+
+/// Numbers different values in the order in which they come.
+struct Numbering<T>(Vec<T>, HashMap<T, usize>);
+
+impl<T: Clone + Eq + Hash> Numbering<T> {
+    fn new() -> Self {
+        Self(Vec::new(), HashMap::new())
+    }
+
+    fn number(&mut self, value: T) -> usize {
+        let next = self.0.len();
+        *self.1.entry(value.clone()).or_insert_with(|| {
+            self.0.push(value);
+            next
+        })
+    }
+}
+
+fn tables(module: &mut ModuleBuilder, shape: &Shape) -> Result<Tables, CodegenError> {
+    let geometry = Geometry::new(&shape.conv)?;
+    let mut classes = Numbering::new();
+    let mut variants = Numbering::new();
+    let panel_classes: Vec<_> =
+        shape.panels.iter().map(|panel| classes.number((panel.columns.clone(), panel.channels.len()))).collect();
+    let tile_variants = shape.tiles.iter().map(|tile| Ok(variants.number(geometry.variant(tile)?)));
+    let tile_variants = tile_variants.collect::<Result<Vec<_>, CodegenError>>()?;
+
+    let mut leaves = Table::default();
+    for (pixels, taps) in &variants.0 {
+        for (columns, channels) in &classes.0 {
+            leaves.functions([leaf(module, shape, &geometry, (pixels, taps), (columns, *channels))?]);
+        }
+    }
+    let mut panels = Table::default();
+    for (i, (panel, class)) in shape.panels.iter().zip(panel_classes).enumerate() {
+        let x = geometry.channel_offset(panel.channels.start);
+        let next = shape.panels.get(i + 1).unwrap_or(panel);
+        let ahead = [next.w, panel_bytes(&shape.conv, next)].map(|bytes| bytes as i64);
+        panels.numbers([x, panel.w as i64, panel.bias as i64, panel.out as i64, class as i64 * 8]);
+        panels.numbers(ahead);
+    }
+    let mut tiles = Table::default();
+    for (tile, variant) in shape.tiles.iter().zip(tile_variants) {
+        let (x, out) = geometry.place(tile[0]);
+        tiles.numbers([x, out, (variant * classes.0.len()) as i64 * 8]);
+    }
+    Ok(Tables {
+        panels: module.table(panels)?,
+        panel_count: shape.panels.len(),
+        tiles: module.table(tiles)?,
+        tile_count: shape.tiles.len(),
+        leaves: module.table(leaves)?,
+    })
+}
+
+fn leaf(
+    module: &mut ModuleBuilder,
+    shape: &Shape,
+    geometry: &Geometry<'_>,
+    (pixels, taps): (&[Pixel], &[Tap]),
+    (columns, channels): (&[Column], usize),
+) -> Result<FuncId, CodegenError> {
+    let conv = &shape.conv;
+    let block = conv.source.channel_block();
+    let tile = Tile {
+        pixels: pixels.to_vec(),
+        columns: columns.to_vec(),
+        taps: taps.to_vec(),
+        channels: Channels {
+            block,
+            full: channels / block,
+            rest: channels % block,
+            stride: geometry.near("a channel block", geometry.block_stride)?,
+            window: (conv.window.kernel[0] * conv.window.kernel[1]) as i32,
+        },
+        residual: conv.residual,
+        activation: conv.activation,
+        lines_ahead: shape.lines_ahead,
+    };
+    let name = format!("{}.tile{}x{}", name(conv), pixels.len(), columns.len());
+    module.leaf(&name, |emitter| tile::write(&tile, emitter))
+}
