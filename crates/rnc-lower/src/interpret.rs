@@ -1,0 +1,224 @@
+//! A slow and safe executor of plans, for tests: it shows that a plan computes what its graph says, without generated code.
+//!
+//! What a kernel leaves unspecified (the lanes past the last channel, memory that nothing has written) holds NaN here, so a result that
+//! depended on it would show.
+
+use rnc_plan::kernel::{
+    Access, Activation, BLOCK, Binary, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool, PoolKind,
+    Softmax, Source, Space, Unary, Window, blocks,
+};
+use rnc_plan::weights::weight_blocks;
+use rnc_plan::{Operand, Plan, footprint};
+
+/// The outputs of a plan on `batch` samples of its inputs.
+pub(crate) fn run(plan: &Plan, inputs: &[Vec<f32>], batch: usize) -> Vec<Vec<f32>> {
+    let constants: Vec<f32> = plan.data.bytes().as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let mut arena = vec![f32::NAN; plan.arena_bytes / 4 * batch];
+    let mut outputs: Vec<Vec<f32>> =
+        plan.outputs.iter().map(|port| vec![f32::NAN; batch * port.sample_len().expect("fits")]).collect();
+    for step in &plan.steps {
+        let footprints = footprint::operands(&step.kernel).expect("a verified plan");
+        for sample in 0..batch {
+            let range = |i: usize| {
+                let start = sample * footprints[i].sample_stride;
+                start..start + footprints[i].elements_per_sample
+            };
+            let buffer = |b: usize| plan.buffers[b].offset / 4 * batch;
+            let read = |i: usize| match step.operands[i] {
+                Operand::Buffer(b) => arena[buffer(b)..][range(i)].to_vec(),
+                Operand::Constant(c) => constants[plan.constants[c].offset / 4..][range(i)].to_vec(),
+                Operand::Input(port) => inputs[port][range(i)].to_vec(),
+                Operand::Output(port) => outputs[port][range(i)].to_vec(),
+            };
+            let mut result = read(0);
+            let operands: Vec<Vec<f32>> = (1..step.operands.len()).map(read).collect();
+            kernel(&step.kernel, &operands, &mut result);
+            match step.operands[0] {
+                Operand::Buffer(b) => arena[buffer(b)..][range(0)].copy_from_slice(&result),
+                Operand::Output(port) => outputs[port][range(0)].copy_from_slice(&result),
+                Operand::Constant(_) | Operand::Input(_) => panic!("{} writes a constant or an input", step.name),
+            }
+        }
+    }
+    outputs
+}
+
+fn kernel(spec: &KernelSpec, operands: &[Vec<f32>], result: &mut [f32]) {
+    match spec {
+        KernelSpec::Conv(spec) => conv(spec, operands, result),
+        KernelSpec::Gemm(spec) => gemm(spec, operands, result),
+        KernelSpec::Pool(spec) => pool(spec, &operands[0], result),
+        KernelSpec::Elementwise(spec) => elementwise(spec, operands, result),
+        KernelSpec::Softmax(spec) => softmax(spec, &operands[0], result),
+        KernelSpec::Copy(spec) => copy(spec, &operands[0], result),
+    }
+}
+
+/// Offset in the blocked layout.
+fn blocked(extent: Extent, c: usize, y: usize, x: usize) -> usize {
+    ((c / BLOCK * extent.height + y) * extent.width + x) * BLOCK + c % BLOCK
+}
+
+/// Where tap `t` of window `o` of axis `a` lies in a source of `size`.
+fn tap(window: &Window, a: usize, o: usize, t: usize, size: usize) -> Option<usize> {
+    let at = (o * window.stride[a] + t * window.dilation[a]).checked_sub(window.pad[a])?;
+    (at < size).then_some(at)
+}
+
+fn activate(activation: Activation, x: f32) -> f32 {
+    match activation {
+        Activation::None => x,
+        Activation::Relu => x.max(0.0),
+        Activation::Clip { min, max } => x.max(min.get()).min(max.get()),
+    }
+}
+
+fn conv(spec: &Conv, operands: &[Vec<f32>], result: &mut [f32]) {
+    let Conv { input, output, window, .. } = spec;
+    let (weight_blocks, _) = weight_blocks(spec).expect("fits");
+    let step = spec.source.channel_block();
+    let source = |c: usize, y: usize, x: usize| match spec.source {
+        Source::Blocked => operands[0][blocked(*input, c, y, x)],
+        Source::Planar => operands[0][(c * input.height + y) * input.width + x],
+    };
+    for o in 0..blocks(output.channels) * BLOCK {
+        for (y, x) in (0..output.height).flat_map(|y| (0..output.width).map(move |x| (y, x))) {
+            let at = blocked(*output, o, y, x);
+            if o >= output.channels {
+                result[at] = f32::NAN;
+                continue;
+            }
+            let block = &weight_blocks[o / BLOCK];
+            let mut weight = block.offset + o % BLOCK;
+            let mut sum = operands[2][o];
+            for first in block.channels.clone().step_by(step) {
+                for (ky, kx) in (0..window.kernel[0]).flat_map(|ky| (0..window.kernel[1]).map(move |kx| (ky, kx))) {
+                    let place = tap(window, 0, y, ky, input.height).zip(tap(window, 1, x, kx, input.width));
+                    for c in first..(first + step).min(block.channels.end) {
+                        if let Some((sy, sx)) = place {
+                            sum = operands[1][weight].mul_add(source(c, sy, sx), sum);
+                        }
+                        weight += BLOCK;
+                    }
+                }
+            }
+            if spec.residual {
+                sum += operands[3][at];
+            }
+            result[at] = activate(spec.activation, sum);
+        }
+    }
+}
+
+fn gemm(spec: &Gemm, operands: &[Vec<f32>], result: &mut [f32]) {
+    result.fill(f32::NAN);
+    for (o, result) in result.iter_mut().enumerate().take(spec.out) {
+        let weights = &operands[1][o / BLOCK * spec.features * BLOCK..];
+        let product = |sum: f32, f: usize| weights[f * BLOCK + o % BLOCK].mul_add(operands[0][f], sum);
+        *result = activate(spec.activation, (0..spec.features).fold(operands[2][o], product));
+    }
+}
+
+fn pool(spec: &Pool, source: &[f32], result: &mut [f32]) {
+    let Pool { kind, input, output: [height, width], window } = spec;
+    let output = Extent { channels: input.channels, height: *height, width: *width };
+    result.fill(f32::NAN);
+    for (c, y, x) in
+        (0..input.channels).flat_map(|c| (0..*height).flat_map(move |y| (0..*width).map(move |x| (c, y, x))))
+    {
+        let taps = (0..window.kernel[0]).flat_map(|ky| (0..window.kernel[1]).map(move |kx| (ky, kx)));
+        let inside = taps.clone().filter_map(|(ky, kx)| {
+            let (sy, sx) = tap(window, 0, y, ky, input.height).zip(tap(window, 1, x, kx, input.width))?;
+            Some(source[blocked(*input, c, sy, sx)])
+        });
+        let count = inside.clone().count() as f32;
+        result[blocked(output, c, y, x)] = match kind {
+            PoolKind::Max => inside.fold(f32::NEG_INFINITY, f32::max),
+            PoolKind::Average => inside.sum::<f32>() / count,
+            PoolKind::AverageWithPadding { pad_end } => {
+                let within = |a: usize, o: usize, t: usize, size: usize| {
+                    o * window.stride[a] + t * window.dilation[a] < window.pad[a] + size + pad_end[a]
+                };
+                let padded = taps.filter(|(ky, kx)| within(0, y, *ky, input.height) && within(1, x, *kx, input.width));
+                inside.sum::<f32>() / padded.count() as f32
+            }
+        };
+    }
+}
+
+fn elementwise(spec: &Elementwise, operands: &[Vec<f32>], result: &mut [f32]) {
+    for (i, result) in result.iter_mut().enumerate() {
+        let channel = match spec.space {
+            Space::Blocked { pixels, .. } => i / (pixels * BLOCK) * BLOCK + i % BLOCK,
+            Space::Flat { .. } => 0,
+        };
+        let mut values: Vec<f32> = Vec::new();
+        for instruction in &spec.program {
+            let value = match *instruction {
+                Instruction::Operand(o) => match spec.operands[o] {
+                    Access::Full => operands[o][i],
+                    Access::PerChannel | Access::PerChannelShared => operands[o][channel],
+                },
+                Instruction::Constant(value) => value.get(),
+                Instruction::Unary(function, a) => unary(function, values[a]),
+                Instruction::Binary(function, a, b) => binary(function, values[a], values[b]),
+            };
+            values.push(value);
+        }
+        *result = *values.last().expect("a program has instructions");
+    }
+}
+
+fn unary(function: Unary, x: f32) -> f32 {
+    match function {
+        Unary::Relu => x.max(0.0),
+        Unary::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Unary::Tanh => x.tanh(),
+        Unary::Exp => x.exp(),
+        Unary::Sqrt => x.sqrt(),
+        Unary::Abs => x.abs(),
+        Unary::Neg => -x,
+        Unary::Reciprocal => 1.0 / x,
+        Unary::Floor => x.floor(),
+        Unary::Ceil => x.ceil(),
+    }
+}
+
+fn binary(function: Binary, a: f32, b: f32) -> f32 {
+    match function {
+        Binary::Add => a + b,
+        Binary::Sub => a - b,
+        Binary::Mul => a * b,
+        Binary::Div => a / b,
+        Binary::Max => a.max(b),
+        Binary::Min => a.min(b),
+    }
+}
+
+fn softmax(spec: &Softmax, source: &[f32], result: &mut [f32]) {
+    for (outer, inner) in (0..spec.outer).flat_map(|o| (0..spec.inner).map(move |i| (o, i))) {
+        let at = |l: usize| (outer * spec.len + l) * spec.inner + inner;
+        let max = (0..spec.len).fold(f32::NEG_INFINITY, |max, l| max.max(source[at(l)]));
+        let sum: f32 = (0..spec.len).map(|l| (source[at(l)] - max).exp()).sum();
+        (0..spec.len).for_each(|l| result[at(l)] = (source[at(l)] - max).exp() / sum);
+    }
+}
+
+fn copy(spec: &Copy, source: &[f32], result: &mut [f32]) {
+    if let Some(value) = spec.fill {
+        result.fill(value.get());
+    }
+    for each in &spec.boxes {
+        for flat in 0..each.loops.iter().map(|l| l.count).product() {
+            let (mut from, mut to, mut rest): (isize, isize, usize) =
+                (each.source as isize, each.result as isize, flat);
+            for l in each.loops.iter().rev() {
+                let i = (rest % l.count) as isize;
+                rest /= l.count;
+                from += i * l.source;
+                to += i * l.result;
+            }
+            result[to as usize] = source[from as usize];
+        }
+    }
+}

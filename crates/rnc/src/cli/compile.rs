@@ -1,0 +1,158 @@
+//! `rnc compile`.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rnc::passes::{PASSES, Report};
+use rnc::{CompileOptions, Compiled, Source};
+
+use super::failure::Failure;
+use super::files;
+use super::inspect::kernel;
+use super::say::{ms, note, size};
+use super::table::{Column, Table};
+
+const EXAMPLES: &str = "\
+Examples:
+  rnc compile resnet50.onnx -o resnet50.plan
+  rnc compile resnet50.onnx -o resnet50-4.plan --dim N=4     fix the batch
+  rnc compile model.onnx -o model.plan --explain             every rewrite, and why others did not happen
+
+An open batch stays open: the plan takes any number of images a run. The plan holds no machine code; the same file runs on
+AVX-512, AVX2 and 128-bit CPUs and gives the same bits there.";
+
+/// Compile an ONNX model to a plan.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Compile {
+    /// The model: an ONNX file, or a graph in the text syntax (.rnc).
+    model: PathBuf,
+    /// The plan file to write.
+    #[arg(short, long, value_name = "PLAN")]
+    output: PathBuf,
+    #[command(flatten)]
+    dims: Dims,
+    /// Print every rewrite and every near miss.
+    #[arg(long)]
+    explain: bool,
+}
+
+/// Sizes of symbolic dimensions.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Dims {
+    /// Give a symbolic dimension a size; a dimension without a name is called INPUT[AXIS]. May be given several times.
+    #[arg(long = "dim", value_name = "NAME=SIZE", value_parser = dim)]
+    dims: Vec<(String, usize)>,
+}
+
+impl Dims {
+    /// The options that these sizes are.
+    pub(crate) fn options(&self) -> CompileOptions {
+        CompileOptions { dims: self.dims.iter().cloned().collect() }
+    }
+}
+
+impl Compile {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        files::check_target(&self.output)?;
+        let compiled = rnc::compile(Source::File(&self.model), &self.dims.options())?;
+        let start = Instant::now();
+        rnc::write_plan(&compiled.plan, &self.output)?;
+        let write = start.elapsed();
+        if self.explain {
+            note(compiled.passes.log.to_string().trim_end());
+        }
+        note(summary(&compiled, write).trim_end());
+        note(format!("wrote {}", self.output.display()));
+        Ok(())
+    }
+}
+
+/// What there is to say about a compilation, for people; ends with a line break.
+pub(crate) fn summary(compiled: &Compiled, write: Duration) -> String {
+    let Compiled { plan, passes, operators, times } = compiled;
+    let mut text = passes_table(passes);
+    let mut line = |name: &str, value: String| writeln!(text, "{name:<12} {value}").expect("a string grows");
+    line("operators", format!("{} after import, {} after the passes", operators.imported, operators.optimized));
+    line("steps", format!("{} ({})", plan.steps.len(), kernel::counts(plan)));
+    line("weights", size(plan.data.bytes().len()));
+    line("activations", peak(plan.arena_bytes, plan.arena_lower_bound));
+    line("work", format!("{:.2} GFLOP a sample", kernel::flops(plan) as f64 / 1e9));
+    let total = times.import + times.optimize + times.lower + write;
+    line(
+        "time",
+        format!(
+            "{:.0} ms: import {:.0}, passes {:.0}, lowering {:.0}, writing {:.0}",
+            ms(total),
+            ms(times.import),
+            ms(times.optimize),
+            ms(times.lower),
+            ms(write)
+        ),
+    );
+    text
+}
+
+/// Peak memory beside its lower bound.
+pub(crate) fn peak(arena: usize, bound: usize) -> String {
+    let beside =
+        if arena == bound { " (equal)".to_owned() } else { format!(" (+{})", size(arena.saturating_sub(bound))) };
+    format!("{} a sample at the peak; lower bound {}{beside}", size(arena), size(bound))
+}
+
+/// One line a pass that did something or nearly did; a pass that ran twice is counted once.
+fn passes_table(report: &Report) -> String {
+    let mut counts: Vec<(&str, [usize; 2])> = Vec::new();
+    for run in &report.passes {
+        let found = counts.iter().position(|(pass, _)| *pass == run.pass);
+        let index = found.unwrap_or_else(|| {
+            counts.push((run.pass, [0, 0]));
+            counts.len() - 1
+        });
+        counts[index].1[0] += run.stats.applied;
+        counts[index].1[1] += run.stats.refused;
+    }
+    let about = |pass: &str| PASSES.iter().find(|known| known.name == pass).map_or("", |known| known.about);
+    let mut table =
+        Table::new(&[Column::Text("pass"), Column::Number("applied"), Column::Number("refused"), Column::Text("")]);
+    for (pass, [applied, refused]) in counts {
+        if applied + refused > 0 {
+            table.row([pass.to_owned(), applied.to_string(), refused.to_string(), about(pass).to_owned()]);
+        }
+    }
+    table.render(0)
+}
+
+/// `NAME=SIZE`. The name is all before the last `=`.
+fn dim(text: &str) -> Result<(String, usize), String> {
+    let (name, size) = text.rsplit_once('=').ok_or_else(|| format!("`{text}` is not NAME=SIZE, as in N=4"))?;
+    match size.parse() {
+        Ok(size) if size > 0 && !name.is_empty() => Ok((name.to_owned(), size)),
+        _ => Err(format!("`{text}` is not NAME=SIZE with a size from 1 up, as in N=4")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dimension_is_a_name_and_a_size_from_one_up() {
+        assert_eq!(dim("N=4"), Ok(("N".to_owned(), 4)));
+        assert_eq!(dim("a=b[0]=12"), Ok(("a=b[0]".to_owned(), 12)));
+        for wrong in ["N", "N=", "=4", "N=0", "N=-1", "N=x"] {
+            assert!(dim(wrong).unwrap_err().contains("as in N=4"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_pass_that_ran_twice_has_one_line_with_the_sum() {
+        let stats = rnc::passes::Stats { applied: 2, refused: 1 };
+        let run = |pass| rnc::passes::PassReport { pass, stats };
+        let report = Report { passes: vec![run("fold_pad"), run("fuse_silu"), run("fold_pad")], ..Report::default() };
+        let table = passes_table(&report);
+        assert_eq!(table.lines().count(), 3, "{table}");
+        assert!(table.contains("fold_pad         4        2"), "{table}");
+    }
+}

@@ -1,0 +1,88 @@
+//! Output files that are complete or not there.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use super::failure::Failure;
+
+/// Writes a file: `fill` writes to a temporary file in the same folder, which then takes its name. A device or pipe is written directly.
+pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), Failure> {
+    write_io(path, fill).map_err(|error| Failure::file("write", path, error))
+}
+
+/// Writes bytes to a file, as [`write()`] does.
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    write(path, |file| file.write_all(bytes))
+}
+
+/// Writes an array to an `.npy` file, as [`write()`] does.
+pub(crate) fn write_npy(path: &Path, array: &ndarray::ArrayD<f32>) -> Result<(), Failure> {
+    use ndarray_npy::WriteNpyExt;
+    write(path, |file| {
+        let mut out = BufWriter::new(file);
+        array.write_npy(&mut out).map_err(io::Error::other)?;
+        out.flush()
+    })
+}
+
+/// Finds out before any work whether a file can be written at all.
+pub(crate) fn check_target(path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        return Err(Failure::file("write", path, "it is a directory"));
+    }
+    let folder = folder(path);
+    if folder.is_dir() {
+        Ok(())
+    } else {
+        let reason = format!("there is no directory {}", folder.display());
+        Err(Failure::file("write", path, reason).with_help(format!("mkdir -p {}", super::say::shell(folder))))
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn write_io(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|target| !target.is_file() && !target.is_dir()) {
+        return fill(&mut File::options().write(true).open(path)?);
+    }
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".rnc-").suffix(".tmp");
+    // Not private, as temporary files otherwise are: what the caller's umask allows.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder(path))?;
+    fill(file.as_file_mut())?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x");
+        write_bytes(&path, b"old").unwrap();
+        let failed = write(&path, |file| {
+            file.write_all(b"half")?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        assert!(failed.unwrap_err().to_string().contains("cannot write"));
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_directory_and_a_missing_folder_are_found_before_any_work() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(check_target(folder.path()).unwrap_err().to_string().contains("it is a directory"));
+        let error = check_target(&folder.path().join("none/x")).unwrap_err();
+        assert!(error.to_string().contains("there is no directory"), "{error}");
+        check_target(&folder.path().join("x")).unwrap();
+    }
+}

@@ -1,0 +1,131 @@
+//! `rnc inspect`.
+
+pub(crate) mod kernel;
+mod report;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use rnc::{CompileOptions, Source};
+
+use super::compile::Dims;
+use super::failure::Failure;
+use super::say;
+use report::{Format, Report};
+
+const EXAMPLES: &str = "\
+Examples:
+  rnc inspect resnet50.plan                      header, inputs and outputs, sizes
+  rnc inspect resnet50.plan --steps --memory     what runs, and where its data lies
+  rnc inspect resnet50.plan --ir optimized       the graph after the passes
+  rnc inspect resnet50.onnx --ir imported        a model's graph before them
+  rnc inspect resnet50.plan --steps --json | jq '.steps[].kernel'
+
+A file that starts as a plan is one; one that ends in .onnx is a model, one that ends in .rnc a graph in the text syntax. Of a
+plan only the header is read, never the weights.";
+
+/// Show what a plan or a model holds.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Inspect {
+    /// A plan, an ONNX model, or a graph in the text syntax (.rnc).
+    file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Print the graph after import or after the passes.
+    #[arg(long, value_name = "WHEN")]
+    ir: Option<When>,
+    /// List the steps: kernel, shapes, work, weights.
+    #[arg(long)]
+    steps: bool,
+    /// List the buffers: offset, size, lifetime; the peak beside its lower bound.
+    #[arg(long)]
+    memory: bool,
+    #[command(flatten)]
+    dims: Dims,
+}
+
+/// Which graph.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum When {
+    /// After import.
+    Imported,
+    /// After the passes.
+    Optimized,
+}
+
+impl Inspect {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let report = if is_model(&self.file)? { self.model() } else { self.plan() }?;
+        if self.json {
+            return say::json(&report);
+        }
+        match &report.ir {
+            // The graph alone, so that it can be piped to where graphs are read.
+            Some(ir) if !self.steps && !self.memory => say::data(ir),
+            _ => say::data(&report.text()),
+        }
+    }
+
+    fn plan(&self) -> Result<Report, Failure> {
+        let header = rnc_plan::read_header(&self.file).map_err(|error| Failure::open(&self.file, &error))?;
+        let format = Format {
+            version: header.version,
+            header_bytes: header.header_bytes,
+            data_offset: header.data_offset,
+            data_crc: format!("{:08x}", header.data_crc),
+        };
+        let mut report = Report::new(&header.plan, header.data_bytes);
+        report.format = Some(format);
+        self.add_sections(&mut report, &header.plan);
+        Ok(report)
+    }
+
+    fn model(&self) -> Result<Report, Failure> {
+        let options = self.dims.options();
+        if let (Some(when), false, false) = (self.ir, self.steps, self.memory) {
+            return self.graph(when, &options);
+        }
+        let plan = rnc::compile(Source::File(&self.file), &options)?.plan;
+        let mut report = Report::new(&plan, plan.data.bytes().len());
+        self.add_sections(&mut report, &plan);
+        Ok(report)
+    }
+
+    /// Only the graph of a model: also of one that has no kernels.
+    fn graph(&self, when: When, options: &CompileOptions) -> Result<Report, Failure> {
+        let mut graph = rnc::import_file(&self.file, options)?;
+        if let When::Optimized = when {
+            rnc::passes::optimize(&mut graph, &mut |_, _| {}).map_err(rnc::CompileError::from)?;
+        }
+        Ok(Report { name: graph.name().to_owned(), ir: Some(graph.to_string()), ..Report::default() })
+    }
+
+    fn add_sections(&self, report: &mut Report, plan: &rnc::Plan) {
+        if self.steps {
+            report.steps = Some(report::steps(plan));
+        }
+        if self.memory {
+            report.memory = Some(report::memory(plan));
+        }
+        report.ir = self.ir.map(|when| match when {
+            When::Imported => plan.listing.imported.clone(),
+            When::Optimized => plan.listing.optimized.clone(),
+        });
+    }
+}
+
+/// Whether the file is to be compiled first: anything named as a model or graph that does not start as a plan.
+fn is_model(path: &Path) -> Result<bool, Failure> {
+    let named = path.extension().is_some_and(|extension| extension == "onnx" || extension == "rnc");
+    if !named {
+        return Ok(false);
+    }
+    let mut start = Vec::new();
+    let magic = rnc_plan::file::MAGIC;
+    std::fs::File::open(path)
+        .and_then(|file| file.take(magic.len() as u64).read_to_end(&mut start))
+        .map_err(|error| Failure::file("read", path, error))?;
+    Ok(start != magic)
+}

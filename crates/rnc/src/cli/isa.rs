@@ -1,0 +1,31 @@
+//! `rnc isa`.
+
+use rnc::Isa;
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::say;
+
+/// List the instruction sets that this CPU has, best last.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Isas {
+    /// Print JSON: {"supported": [...], "best": "..."}.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    supported: Vec<&'static str>,
+    best: &'static str,
+}
+
+impl Isas {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let supported: Vec<_> = Isa::ALL.into_iter().filter(|isa| isa.is_supported()).map(Isa::name).collect();
+        if self.json {
+            return say::json(&Answer { supported, best: Isa::best().name() });
+        }
+        say::data(&format!("{}\n", supported.join("\n")))
+    }
+}

@@ -1,0 +1,79 @@
+//! The commands, one file each.
+
+mod compile;
+mod demo;
+mod failure;
+mod files;
+mod inspect;
+mod isa;
+mod run;
+mod say;
+mod table;
+mod verify;
+mod zoo;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+const EXAMPLES: &str = "\
+Start here:
+  rnc demo                                   ResNet-50 from nothing to an answer, with times
+
+Your own model:
+  rnc compile resnet50.onnx -o resnet50.plan
+  rnc run resnet50.plan cat.jpg --labels models/imagenet1k.labels.txt
+  rnc inspect resnet50.plan --steps
+
+A model without a download:
+  rnc zoo resnet18 -o resnet18.onnx
+
+Exit codes: 0 ok, 1 failure, 2 usage, 3 unsupported model, 4 accuracy mismatch, 5 plan incompatible
+(damaged, of another version, or for an instruction set that this CPU lacks).
+`rnc COMMAND --help` has more, with examples.";
+
+/// A compiler for ResNet-family neural networks on CPUs.
+///
+/// `rnc compile` turns an ONNX model into a plan, `rnc run` runs the plan on images or tensors.
+#[derive(Debug, Parser)]
+#[command(name = "rnc", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Compile(compile::Compile),
+    Run(Box<run::Run>),
+    Inspect(inspect::Inspect),
+    Verify(verify::Verify),
+    Zoo(zoo::Zoo),
+    Isa(isa::Isas),
+    Demo(demo::Demo),
+}
+
+impl Cli {
+    /// Does what the command line says.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        match &self.command {
+            Command::Compile(command) => command.run(),
+            Command::Run(command) => command.run(),
+            Command::Inspect(command) => command.run(),
+            Command::Verify(command) => command.run(),
+            Command::Zoo(command) => command.run(),
+            Command::Isa(command) => command.run(),
+            Command::Demo(command) => command.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_free_of_contradictions() {
+        super::Cli::command().debug_assert();
+    }
+}
