@@ -1,4 +1,4 @@
-//! Times the convolutions of ResNet-50 one by one on one thread: `cargo run --release -p rnc-codegen --example layers [ISA] [ROUNDS]`.
+//! Times the convolutions of ResNet-50 one by one on one thread: `cargo run --release -p rnc-codegen --example layers [ISA] [ROUNDS] [exact]`.
 //!
 //! Weights and pixels are as hot as the caches keep them. Prints GFLOP/s of the best round, and the sum over the network's 53 layers.
 
@@ -7,7 +7,7 @@ use std::time::Instant;
 use rnc_codegen::{Code, Isa};
 use rnc_plan::cost::cost;
 use rnc_plan::footprint;
-use rnc_plan::kernel::{Activation, Conv, Extent, KernelSpec, Source, Window};
+use rnc_plan::kernel::{Activation, Conv, Extent, KernelSpec, Source, Window, Winograd};
 
 /// Channels in and out, kernel, stride, size of the result, how often the network has it.
 const LAYERS: [[usize; 6]; 23] = [
@@ -36,9 +36,9 @@ const LAYERS: [[usize; 6]; 23] = [
     [1024, 2048, 1, 2, 7, 1],
 ];
 
-fn spec([inputs, outputs, kernel, stride, size, _]: [usize; 6]) -> KernelSpec {
+fn spec([inputs, outputs, kernel, stride, size, _]: [usize; 6], exact: bool) -> KernelSpec {
     let input = size * stride;
-    KernelSpec::Conv(Conv {
+    let conv = Conv {
         input: Extent { channels: inputs, height: input, width: input },
         source: if inputs == 3 { Source::Planar } else { Source::Blocked },
         output: Extent { channels: outputs, height: size, width: size },
@@ -46,14 +46,20 @@ fn spec([inputs, outputs, kernel, stride, size, _]: [usize; 6]) -> KernelSpec {
         window: Window { kernel: [kernel; 2], stride: [stride; 2], pad: [kernel / 2; 2], dilation: [1; 2] },
         residual: false,
         activation: Activation::Relu,
-    })
+    };
+    if kernel == 3 && stride == 1 && !exact {
+        KernelSpec::Winograd(Winograd { conv, tile: if size > 7 { 4 } else { 2 } })
+    } else {
+        KernelSpec::Conv(conv)
+    }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let isa = arguments.next().map_or(Ok(Isa::best()), |name| name.parse())?;
     let rounds: usize = arguments.next().map_or(Ok(15), |n| n.parse())?;
-    let specs: Vec<_> = LAYERS.into_iter().map(spec).collect();
+    let exact = arguments.next().is_some_and(|word| word == "exact");
+    let specs: Vec<_> = LAYERS.into_iter().map(|layer| spec(layer, exact)).collect();
     let start = Instant::now();
     let code = Code::compile(&specs, isa)?;
     println!("{isa}: {} kernels compiled in {:.1} ms", specs.len(), start.elapsed().as_secs_f64() * 1e3);
@@ -64,13 +70,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let addresses: Vec<*mut u8> = operands.iter_mut().map(|operand| operand.as_mut_ptr().cast()).collect();
         let kernel = code.kernel(i);
         let tasks = kernel.tasks().count(1);
+        let mut scratch = vec![0f32; kernel.scratch() / 4];
         let mut best = f64::INFINITY;
         for _ in 0..rounds {
             let start = Instant::now();
             // SAFETY: every operand has the size of its footprint.
             #[allow(unsafe_code, reason = "the call into generated code")]
             unsafe {
-                kernel.run(&addresses, 1, 0, tasks);
+                kernel.run(&addresses, 1, 0..tasks, scratch.as_mut_ptr().cast());
             }
             best = best.min(start.elapsed().as_secs_f64());
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::mem::ManuallyDrop;
+use std::ops::Range;
 
 use cranelift_jit::JITModule;
 use rnc_plan::kernel::KernelSpec;
@@ -11,8 +12,8 @@ use crate::isa::Isa;
 use crate::kernels::{self, Tasks};
 use crate::module::ModuleBuilder;
 
-/// `fn(operands, batch, begin, end)`.
-type Function = unsafe extern "C" fn(*const *mut u8, usize, usize, usize);
+/// `fn(operands, batch, begin, end, scratch)`.
+type Function = unsafe extern "C" fn(*const *mut u8, usize, usize, usize, *mut u8);
 
 /// The machine code of some kernels.
 pub struct Code {
@@ -27,6 +28,7 @@ pub struct Code {
 pub struct Compiled {
     function: Function,
     tasks: Tasks,
+    scratch: usize,
     name: String,
 }
 
@@ -69,6 +71,7 @@ impl Code {
             .map(|kernel| Compiled {
                 function: function(&module, kernel.function),
                 tasks: kernel.tasks,
+                scratch: kernel.scratch,
                 name: kernel.name,
             })
             .collect();
@@ -89,7 +92,7 @@ impl Code {
 #[allow(unsafe_code, reason = "a code address becomes a function pointer")]
 fn function(module: &JITModule, id: cranelift_module::FuncId) -> Function {
     let address = module.get_finalized_function(id);
-    // SAFETY: `ModuleBuilder::kernel` defined the function with four pointer-sized parameters, no result, and the platform's C calling
+    // SAFETY: `ModuleBuilder::kernel` defined the function with five pointer-sized parameters, no result, and the platform's C calling
     // convention; the module has been finished.
     unsafe { std::mem::transmute::<*const u8, Function>(address) }
 }
@@ -109,20 +112,25 @@ impl Compiled {
         self.tasks
     }
 
+    /// Bytes of scratch memory, aligned to 64, that each call of [`Compiled::run`] needs.
+    pub fn scratch(&self) -> usize {
+        self.scratch
+    }
+
     /// A name for people.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Runs tasks `begin..end` of a batch on operands at these addresses, in the order of the specification.
+    /// Runs a range of tasks on operands at these addresses, in the order of the specification.
     ///
     /// # Safety
-    /// Every operand must be valid for what the specification's footprint says that the kernel reads and writes for this batch; nothing else may
-    /// write that memory during the call, nor read what is written, except other ranges of tasks of the same step; `begin <= end <=
-    /// tasks().count(batch)`.
+    /// Every operand must be valid for what the specification's footprint says that the kernel reads and writes for this batch, and `scratch`
+    /// for [`Compiled::scratch`] bytes; nothing else may write that memory during the call, nor read what is written, except, for the
+    /// operands, other ranges of tasks of the same step; the range must lie within `tasks().count(batch)`.
     #[allow(unsafe_code, reason = "the call into generated code")]
-    pub unsafe fn run(&self, operands: &[*mut u8], batch: usize, begin: usize, end: usize) {
+    pub unsafe fn run(&self, operands: &[*mut u8], batch: usize, tasks: Range<usize>, scratch: *mut u8) {
         // SAFETY: the caller vouches for the memory; the code reads as many operands as the specification has.
-        unsafe { (self.function)(operands.as_ptr(), batch, begin, end) }
+        unsafe { (self.function)(operands.as_ptr(), batch, tasks.start, tasks.end, scratch) }
     }
 }

@@ -25,7 +25,7 @@ pub struct ModuleBuilder {
     count: usize,
 }
 
-/// The arguments of a kernel: `fn(operands: *const *mut u8, batch, begin, end)`; it runs tasks `begin..end`.
+/// The arguments of a kernel: `fn(operands: *const *mut u8, batch, begin, end, scratch)`; it runs tasks `begin..end`.
 #[derive(Clone, Copy)]
 pub struct KernelArguments {
     operands: Value,
@@ -35,6 +35,8 @@ pub struct KernelArguments {
     pub begin: Value,
     /// One past the last task.
     pub end: Value,
+    /// Memory of the thread's own.
+    pub scratch: Value,
 }
 
 impl KernelArguments {
@@ -125,16 +127,17 @@ impl ModuleBuilder {
         name: &str,
         write: impl FnOnce(&mut Self, &mut FunctionBuilder<'_>, KernelArguments) -> Result<(), CodegenError>,
     ) -> Result<FuncId, CodegenError> {
-        let signature = self.pointers(4);
+        let signature = self.pointers(5);
         self.function(name, signature, |module, builder| {
             let entry = builder.create_block();
             builder.append_block_params_for_function_params(entry);
             builder.switch_to_block(entry);
             builder.seal_block(entry);
-            let [operands, batch, begin, end] = builder.block_params(entry) else {
-                unreachable!("the signature has four parameters");
+            let [operands, batch, begin, end, scratch] = builder.block_params(entry) else {
+                unreachable!("the signature has five parameters");
             };
-            let arguments = KernelArguments { operands: *operands, batch: *batch, begin: *begin, end: *end };
+            let arguments =
+                KernelArguments { operands: *operands, batch: *batch, begin: *begin, end: *end, scratch: *scratch };
             write(module, builder, arguments)?;
             builder.ins().return_(&[]);
             Ok(())

@@ -22,8 +22,19 @@ pub struct Tile {
     pub residual: bool,
     /// Applied last.
     pub activation: Activation,
-    /// Cache lines from [`Pointer::Ahead`] on that are asked for along the way.
-    pub lines_ahead: usize,
+    /// What to ask for along the way.
+    pub ahead: Ahead,
+}
+
+/// Weights that a tile asks for before they are needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ahead {
+    /// None.
+    Nothing,
+    /// This many cache lines from [`Pointer::Extra`] on.
+    Lines(usize),
+    /// Those this many bytes ahead of the ones in use.
+    Stream(i32),
 }
 
 /// A pixel's place relative to the tile's pointers.
@@ -98,6 +109,35 @@ pub fn write(tile: &Tile, emitter: &mut dyn Emitter) {
     writer.end();
 }
 
+/// A loop around tiles. Steps are in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Repeat {
+    /// Iterations.
+    pub count: usize,
+    /// How far X moves from one iteration to the next.
+    pub x: i32,
+    /// How far W moves.
+    pub w: i32,
+    /// How far the result moves.
+    pub out: i32,
+}
+
+/// Writes a leaf that computes several tiles, which share X and W, again and again.
+pub fn write_repeated(tiles: &[Tile], repeat: Repeat, emitter: &mut dyn Emitter) {
+    emitter.begin_loop(repeat.count);
+    for tile in tiles {
+        write(tile, emitter);
+        let Channels { block, full, rest, stride, window } = tile.channels;
+        let blocks = full as i32 + i32::from(rest > 0);
+        emitter.advance(Pointer::X, -blocks * stride);
+        emitter.advance(Pointer::W, -((full * block + rest) as i32 * window * WEIGHT_BYTES));
+    }
+    emitter.advance(Pointer::X, repeat.x);
+    emitter.advance(Pointer::W, repeat.w);
+    emitter.advance(Pointer::Out, repeat.out);
+    emitter.end_loop();
+}
+
 struct Writer<'a> {
     tile: &'a Tile,
     emitter: &'a mut dyn Emitter,
@@ -155,10 +195,13 @@ impl Writer<'_> {
             for step in 0..steps {
                 self.step(tap, step as i32);
                 for line in lines * step / steps..lines * (step + 1) / steps {
-                    self.emitter.prefetch(Address::new(Pointer::Ahead, line as i32 * LINE_BYTES));
+                    self.emitter.prefetch(Address::new(Pointer::Extra, line as i32 * LINE_BYTES));
+                }
+                if let Ahead::Stream(distance) = self.tile.ahead {
+                    self.emitter.prefetch(Address::new(Pointer::W, step as i32 * WEIGHT_BYTES + distance));
                 }
             }
-            self.emitter.advance(Pointer::Ahead, lines as i32 * LINE_BYTES);
+            self.emitter.advance(Pointer::Extra, lines as i32 * LINE_BYTES);
             if iterations > 1 {
                 let (dx, dw) = (4 * steps as i32, WEIGHT_BYTES * steps as i32);
                 self.emitter.advance(Pointer::X, dx);
@@ -185,7 +228,8 @@ impl Writer<'_> {
 
     /// Spreads the lines to ask for evenly over all full blocks, taps and iterations.
     fn lines_per_iteration(&self, iterations: usize) -> usize {
-        self.tile.lines_ahead.div_ceil((self.tile.channels.full * self.tile.taps.len() * iterations).max(1))
+        let Ahead::Lines(lines) = self.tile.ahead else { return 0 };
+        lines.div_ceil((self.tile.channels.full * self.tile.taps.len() * iterations).max(1))
     }
 
     fn advance_w(&mut self, target: i32) {

@@ -77,8 +77,16 @@ fn estimate(isa: Isa, problem: Problem, size: TileSize) -> f64 {
 /// A pixel of the result, as row and column.
 pub type Place = [usize; 2];
 
-/// Cuts a result into tiles of at most `pixels` pixels: whole rows if a tile holds one, else equal parts of rows.
+/// Small results may be cut without regard to rows: every tile then has code of its own.
+const MOST_IRREGULAR_TILES: usize = 12;
+
+/// Cuts a result into tiles of at most `pixels` pixels: equal parts of the whole if it is small, whole rows if a tile holds one, else
+/// equal parts of rows.
 pub fn cut([height, width]: [usize; 2], pixels: usize) -> Vec<Vec<Place>> {
+    if (height * width).div_ceil(pixels) <= MOST_IRREGULAR_TILES {
+        let places = |part: std::ops::Range<usize>| part.map(|i| [i / width, i % width]).collect();
+        return split(height * width, pixels).map(places).collect();
+    }
     if width <= pixels {
         let rows = split(height, pixels / width);
         return rows.map(|rows| rows.flat_map(|y| (0..width).map(move |x| [y, x])).collect()).collect();
@@ -131,7 +139,11 @@ mod tests {
             let tile = choose(Isa::Avx512, Problem { output, vectors: 16, depth: 1024 });
             let tiles = cut(output, tile.pixels);
             let idle = tiles.iter().map(|t| 28 - t.len() * tile.columns).sum::<usize>();
-            assert!(idle * 8 <= tiles.len() * 28, "{size}: {tile:?} leaves {idle} of {} registers idle", tiles.len() * 28);
+            assert!(
+                idle * 8 <= tiles.len() * 28,
+                "{size}: {tile:?} leaves {idle} of {} registers idle",
+                tiles.len() * 28
+            );
         }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct PendingBuffer {
 pub(crate) struct Context<'g> {
     pub graph: &'g Graph,
     pub batch: Batch,
+    /// See [`crate::LowerOptions::exact`].
+    pub exact: bool,
     pub packer: Packer<'g>,
     pub steps: Vec<Step>,
     pub buffers: Vec<PendingBuffer>,
@@ -58,6 +60,7 @@ impl<'g> Context<'g> {
         let mut cx = Self {
             graph,
             batch,
+            exact: false,
             packer: Packer::default(),
             steps: Vec::new(),
             buffers: Vec::new(),

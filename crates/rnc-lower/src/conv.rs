@@ -3,8 +3,9 @@
 use rnc_ir::op::{self, Conv2d};
 use rnc_ir::{Graph, NodeId};
 use rnc_plan::Operand;
-use rnc_plan::kernel::{Activation, BLOCK, Conv, Extent, KernelSpec, Source, Window, blocks};
+use rnc_plan::kernel::{Activation, BLOCK, Conv, Extent, KernelSpec, Source, Window, Winograd, blocks};
 
+use crate::choose::{self, Algorithm};
 use crate::context::{Context, ValueId};
 use crate::error::Reason;
 use crate::layout::{Layout, extent};
@@ -37,7 +38,12 @@ pub(crate) fn lower(cx: &mut Context<'_>, node: NodeId, conv: &Conv2d) -> Result
         residual: conv.residual,
         activation: activation(conv.activation),
     };
-    let packed = cx.packer.conv(operands.weights, cx.graph.node(operands.weights).name(), weights, &spec);
+    let algorithm = if cx.exact { Algorithm::Direct } else { choose::algorithm(&spec) };
+    let name = cx.graph.node(operands.weights).name();
+    let packed = match algorithm {
+        Algorithm::Direct => cx.packer.conv(operands.weights, name, weights, &spec),
+        Algorithm::Winograd { tile } => cx.packer.winograd(operands.weights, name, weights, (&spec, tile)),
+    };
     let packed = packed.ok_or_else(|| Reason::new("packed weights overflow", "weights that fit into memory"))?;
     let x = cx.place(x, layout)?;
     let residual = operands.residual.map(|r| residual(cx, node, r, x)).transpose()?;
@@ -45,7 +51,11 @@ pub(crate) fn lower(cx: &mut Context<'_>, node: NodeId, conv: &Conv2d) -> Result
     let result = cx.result(node, Layout::Blocked, in_place)?;
     let mut places = vec![result, x, Operand::Constant(packed), Operand::Constant(bias)];
     places.extend(residual.map(|r| r.place));
-    cx.emit(cx.name(node), KernelSpec::Conv(spec), places)?;
+    let kernel = match algorithm {
+        Algorithm::Direct => KernelSpec::Conv(spec),
+        Algorithm::Winograd { tile } => KernelSpec::Winograd(Winograd { conv: spec, tile }),
+    };
+    cx.emit(cx.name(node), kernel, places)?;
     cx.define(node, Layout::Blocked, result);
     Ok(())
 }

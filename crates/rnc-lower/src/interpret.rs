@@ -5,9 +5,10 @@
 
 use rnc_plan::kernel::{
     Access, Activation, BLOCK, Binary, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool, PoolKind,
-    Softmax, Source, Space, Unary, Window, blocks,
+    Softmax, Source, Space, Unary, Window, Winograd, blocks,
 };
 use rnc_plan::weights::weight_blocks;
+use rnc_plan::winograd::{data_transform, result_transform};
 use rnc_plan::{Operand, Plan, footprint};
 
 /// The outputs of a plan on `batch` samples of its inputs.
@@ -46,6 +47,7 @@ pub(crate) fn run(plan: &Plan, inputs: &[Vec<f32>], batch: usize) -> Vec<Vec<f32
 fn kernel(spec: &KernelSpec, operands: &[Vec<f32>], result: &mut [f32]) {
     match spec {
         KernelSpec::Conv(spec) => conv(spec, operands, result),
+        KernelSpec::Winograd(spec) => winograd(spec, operands, result),
         KernelSpec::Gemm(spec) => gemm(spec, operands, result),
         KernelSpec::Pool(spec) => pool(spec, &operands[0], result),
         KernelSpec::Elementwise(spec) => elementwise(spec, operands, result),
@@ -70,6 +72,50 @@ fn activate(activation: Activation, x: f32) -> f32 {
         Activation::None => x,
         Activation::Relu => x.max(0.0),
         Activation::Clip { min, max } => x.max(min.get()).min(max.get()),
+    }
+}
+
+/// By the definition, in f64: `Y = Aᵀ [U ⊙ (Bᵀ d B)] A` for each tile.
+fn winograd(spec: &Winograd, operands: &[Vec<f32>], result: &mut [f32]) {
+    let Winograd { conv: Conv { input, output, window, .. }, tile: m } = spec;
+    let (data, outcome) = (data_transform(*m), result_transform(*m));
+    let size = m + 2;
+    let transform = |by: &[Vec<f64>], matrix: &[f64]| -> Vec<f64> {
+        let element = |i: usize, j: usize| -> f64 {
+            (0..size * size).map(|k| by[i][k / size] * matrix[k] * by[j][k % size]).sum()
+        };
+        (0..by.len() * by.len()).map(|k| element(k / by.len(), k % by.len())).collect()
+    };
+    result.fill(f32::NAN);
+    let tiles = (0..output.height).step_by(*m).flat_map(|y| (0..output.width).step_by(*m).map(move |x| [y, x]));
+    for at in tiles {
+        let pixel = |c: usize, k: usize| {
+            let inside = |axis: usize, offset: usize, size: usize| {
+                (at[axis] + offset).checked_sub(window.pad[axis]).filter(|place| *place < size)
+            };
+            let place = inside(0, k / size, input.height).zip(inside(1, k % size, input.width));
+            place.map_or(0.0, |(y, x)| f64::from(operands[0][blocked(*input, c, y, x)]))
+        };
+        let patches: Vec<Vec<f64>> = (0..input.channels)
+            .map(|c| transform(&data, &(0..size * size).map(|k| pixel(c, k)).collect::<Vec<_>>()))
+            .collect();
+        for o in 0..output.channels {
+            let weight = |position: usize, c: usize| {
+                let vector = (o / BLOCK * size * size + position) * input.channels + c;
+                f64::from(operands[1][vector * BLOCK + o % BLOCK])
+            };
+            let products: Vec<f64> = (0..size * size)
+                .map(|position| (0..input.channels).map(|c| patches[c][position] * weight(position, c)).sum())
+                .collect();
+            for (k, value) in transform(&outcome, &products).into_iter().enumerate() {
+                let (y, x) = (at[0] + k / m, at[1] + k % m);
+                if y < output.height && x < output.width {
+                    let to = blocked(*output, o, y, x);
+                    let residual = if spec.conv.residual { operands[3][to] } else { 0.0 };
+                    result[to] = activate(spec.conv.activation, value as f32 + operands[2][o] + residual);
+                }
+            }
+        }
     }
 }
 

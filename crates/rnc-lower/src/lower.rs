@@ -19,11 +19,17 @@ pub struct LowerOptions {
     pub listing: Listing,
     /// The program and version that makes the plan.
     pub producer: String,
+    /// Only algorithms that compute the sums that the model says: no Winograd.
+    pub exact: bool,
 }
 
 impl Default for LowerOptions {
     fn default() -> Self {
-        Self { listing: Listing::default(), producer: concat!("rnc ", env!("CARGO_PKG_VERSION")).to_owned() }
+        Self {
+            listing: Listing::default(),
+            producer: concat!("rnc ", env!("CARGO_PKG_VERSION")).to_owned(),
+            exact: false,
+        }
     }
 }
 
@@ -49,6 +55,7 @@ pub fn lower(graph: &Verified<'_>, options: &LowerOptions) -> Result<Plan, Lower
     }
     let groups = Groups::of(graph, &order, &samples);
     let mut cx = Context::new(graph, batch, samples);
+    cx.exact = options.exact;
     for id in &order {
         let lowered = if failures.contains_key(id) { Ok(()) } else { lower_node(&mut cx, *id, &groups) };
         if let Err(reason) = lowered {

@@ -9,6 +9,7 @@ use std::ops::Range;
 use rnc_ir::NodeId;
 use rnc_plan::kernel::{BLOCK, Conv, Source, blocks};
 use rnc_plan::weights::{WeightBlock, weight_blocks};
+use rnc_plan::winograd::WeightTransform;
 use rnc_plan::{ALIGN, Constant, ConstantData};
 
 use crate::error::LowerError;
@@ -38,6 +39,7 @@ pub(crate) struct GemmWeights {
 
 enum Request<'g> {
     Conv { name: String, data: &'g [f32], blocks: Vec<WeightBlock>, elements: usize, shape: ConvShape },
+    Winograd { name: String, data: &'g [f32], channels: [usize; 2], tile: usize },
     Gemm { name: String, data: &'g [f32], weights: GemmWeights },
     Vector { name: String, data: Vec<f32> },
 }
@@ -45,6 +47,7 @@ enum Request<'g> {
 #[derive(PartialEq, Eq, Hash)]
 enum Key {
     Conv(NodeId, ConvShape),
+    Winograd(NodeId, usize),
     Gemm { node: NodeId, transposed: bool, factor: u32 },
     Vector(Vec<u32>),
 }
@@ -73,6 +76,20 @@ impl<'g> Packer<'g> {
         elements.checked_mul(size_of::<f32>())?;
         let name = name.to_owned();
         Some(self.insert(Key::Conv(node, shape), || Request::Conv { name, data, blocks, elements, shape }))
+    }
+
+    /// The transformed weights of a convolution, from the OIHW constant `node`. `None` if the packed size overflows.
+    pub(crate) fn winograd(
+        &mut self,
+        node: NodeId,
+        name: &str,
+        data: &'g [f32],
+        (conv, tile): (&Conv, usize),
+    ) -> Option<usize> {
+        let channels = [conv.input.channels, conv.output.channels];
+        winograd_bytes(channels, tile)?;
+        let name = name.to_owned();
+        Some(self.insert(Key::Winograd(node, tile), || Request::Winograd { name, data, channels, tile }))
     }
 
     /// The weights of a GEMM, from the constant matrix `node`. `None` if the packed size overflows.
@@ -125,13 +142,19 @@ impl<'g> Packer<'g> {
 impl Request<'_> {
     fn name(&self) -> &str {
         match self {
-            Self::Conv { name, .. } | Self::Gemm { name, .. } | Self::Vector { name, .. } => name,
+            Self::Conv { name, .. }
+            | Self::Winograd { name, .. }
+            | Self::Gemm { name, .. }
+            | Self::Vector { name, .. } => name,
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
             Self::Conv { elements, .. } => elements * size_of::<f32>(),
+            Self::Winograd { channels, tile, .. } => {
+                winograd_bytes(*channels, *tile).expect("the packer checked the size")
+            }
             Self::Gemm { weights, .. } => blocks(weights.out) * weights.features * VECTOR,
             Self::Vector { data, .. } => size_of_val(data.as_slice()),
         }
@@ -146,6 +169,7 @@ impl Request<'_> {
                     pack_conv_block(data, *shape, (index, block), &mut out[start..start + len]);
                 }
             }
+            Self::Winograd { data, channels, tile, .. } => pack_winograd(data, *channels, *tile, out),
             Self::Gemm { data, weights, .. } => pack_gemm(data, *weights, out),
             Self::Vector { data, .. } => write(data, out),
         }
@@ -203,6 +227,35 @@ fn interleave(rows: [&[f32]; BLOCK], taps: usize, out: &mut [u8]) {
         for (channel, vector) in vectors.chunks_exact_mut(VECTOR).enumerate() {
             let at = channel * taps + tap;
             write(&rows.map(|row| row[at]), vector);
+        }
+    }
+}
+
+/// Bytes of the transformed weights of so many channels in and out. `None` on overflow.
+fn winograd_bytes([inputs, outputs]: [usize; 2], tile: usize) -> Option<usize> {
+    blocks(outputs).checked_mul((tile + 2) * (tile + 2))?.checked_mul(inputs)?.checked_mul(VECTOR)
+}
+
+/// Packs transformed filters as `[O/16][position][I][16]`.
+fn pack_winograd(data: &[f32], [inputs, outputs]: [usize; 2], tile: usize, out: &mut [u8]) {
+    let transform = WeightTransform::new(tile);
+    let positions = (tile + 2) * (tile + 2);
+    let filters = data.as_chunks::<9>().0;
+    // One input channel's positions for all lanes, so that whole vectors are written.
+    let mut lanes = vec![[0.0f32; BLOCK]; positions];
+    for (block, out) in out.chunks_exact_mut(positions * inputs * VECTOR).enumerate() {
+        for input in 0..inputs {
+            for lane in 0..BLOCK {
+                match block * BLOCK + lane {
+                    output if output < outputs => {
+                        transform.apply(&filters[output * inputs + input], |p, value| lanes[p][lane] = value);
+                    }
+                    _ => lanes.iter_mut().for_each(|position| position[lane] = 0.0),
+                }
+            }
+            for (position, lanes) in lanes.iter().enumerate() {
+                write(lanes, &mut out[(position * inputs + input) * VECTOR..][..VECTOR]);
+            }
         }
     }
 }

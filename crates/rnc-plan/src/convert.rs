@@ -219,6 +219,7 @@ fn read_operand(operand: proto::Operand, path: &Path<'_>) -> Result<Operand, Dec
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::{KernelSpec, Winograd};
     use crate::sample;
 
     /// The error of decoding the sample plan after a change to its message.
@@ -237,6 +238,14 @@ mod tests {
         let plan = sample::everything();
         let back = decode(&encode(&plan)).unwrap();
         assert_eq!(format!("{plan:?}"), format!("{:?}", Plan { data: plan.data.clone(), ..back }));
+    }
+
+    #[test]
+    fn a_winograd_convolution_comes_back_equal() {
+        let mut plan = sample::everything();
+        let KernelSpec::Conv(conv) = plan.steps[0].kernel.clone() else { panic!("not a convolution") };
+        plan.steps[0].kernel = KernelSpec::Winograd(Winograd { conv, tile: 4 });
+        assert_eq!(decode(&encode(&plan)).unwrap().steps[0], plan.steps[0]);
     }
 
     #[test]

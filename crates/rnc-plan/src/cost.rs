@@ -18,6 +18,7 @@ pub fn cost(spec: &KernelSpec) -> Cost {
     let bytes = footprints.iter().map(|operand| operand.elements_per_sample as u64 * 4).sum();
     let flops = match spec {
         KernelSpec::Conv(conv) => conv_flops(conv),
+        KernelSpec::Winograd(winograd) => conv_flops(&winograd.conv),
         KernelSpec::Gemm(gemm) => 2 * (gemm.features * gemm.out) as u64,
         KernelSpec::Pool(pool) => {
             let window: usize = pool.window.kernel.iter().product();

@@ -99,7 +99,7 @@ pub enum SpecError {
     },
     /// The last window of an axis starts behind the source.
     #[error(
-        "{axis}: the window of output {index} starts at {start}, behind the source of {input}; the output is too large"
+        "{axis}: the window of output {index} starts at {start}, too far behind the source of {input}; the output is too large"
     )]
     WindowBehind {
         /// `height` or `width`.
@@ -160,6 +160,14 @@ pub enum SpecError {
         /// Elements of a sample.
         len: usize,
     },
+    /// A convolution that Winograd's method does not compute.
+    #[error(
+        "Winograd needs a blocked source, a 3×3 kernel, stride and dilation 1, one group, and a tile of 2 or 4: found {found}"
+    )]
+    NotWinograd {
+        /// What differs.
+        found: &'static str,
+    },
     /// A box writes some element more than once, so its loops would have to run in order.
     #[error("box {index}: its loops write some element of the result more than once")]
     BoxRepeats {
@@ -175,6 +183,7 @@ pub enum SpecError {
 pub fn operands(spec: &KernelSpec) -> Result<Vec<Footprint>, SpecError> {
     match spec {
         KernelSpec::Conv(conv) => window::conv(conv),
+        KernelSpec::Winograd(spec) => window::winograd(spec),
         KernelSpec::Gemm(spec) => gemm(spec),
         KernelSpec::Pool(pool) => window::pool(pool),
         KernelSpec::Elementwise(spec) => program::elementwise(spec),

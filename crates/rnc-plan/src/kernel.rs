@@ -44,6 +44,8 @@ impl std::fmt::Debug for F32 {
 pub enum KernelSpec {
     /// Operands: result, x, weights, bias, and the residual if there is one.
     Conv(Conv),
+    /// Operands: result, x, transformed weights, bias, and the residual if there is one.
+    Winograd(Winograd),
     /// Operands: result, x, weights, bias.
     Gemm(Gemm),
     /// Operands: result, x.
@@ -150,6 +152,22 @@ pub struct Conv {
     pub residual: bool,
     /// Applied last.
     pub activation: Activation,
+}
+
+/// A 3×3 convolution with stride 1 by Winograd's minimal filtering F(tile×tile, 3×3), as [`crate::winograd`] says.
+///
+/// The result is that of [`Winograd::conv`] up to rounding. Its bits depend on the tile and on nothing else: the transforms have a fixed order of
+/// operations, and each product of a position is one accumulator that starts at zero and takes one fused multiply-add a channel, in
+/// order. Then come `+ bias`, `+ residual` and the activation.
+///
+/// Weights are `[blocks(out)][(tile + 2)²][channels][16]`, transformed by [`crate::winograd::WeightTransform`]. The other operands are those of
+/// [`Conv`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Winograd {
+    /// The convolution: blocked source, kernel 3×3, stride and dilation 1, one group.
+    pub conv: Conv,
+    /// Rows and columns of the result that are computed together: 2 or 4.
+    pub tile: usize,
 }
 
 /// `activation(x · W + bias)` on vectors of features; source and result are blocked with H = W = 1.

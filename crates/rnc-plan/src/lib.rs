@@ -21,6 +21,7 @@ mod proto;
 mod sample;
 pub mod verify;
 pub mod weights;
+pub mod winograd;
 
 pub use convert::DecodeError;
 pub use data::ConstantData;

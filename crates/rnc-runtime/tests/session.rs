@@ -9,7 +9,11 @@ use rnc_runtime::{Options, RunError, Session};
 fn plan(len: usize, batch: Batch) -> Plan {
     let port = |name: &str| Port { name: name.to_owned(), dims: vec![len] };
     let elementwise = |operands: usize, program: Vec<Instruction>| {
-        KernelSpec::Elementwise(Elementwise { space: Space::Flat { len }, operands: vec![Access::Full; operands], program })
+        KernelSpec::Elementwise(Elementwise {
+            space: Space::Flat { len },
+            operands: vec![Access::Full; operands],
+            program,
+        })
     };
     use Instruction::{Binary as B, Operand as O, Unary as U};
     let sum = elementwise(2, vec![O(0), O(1), B(Binary::Add, 0, 1)]);
@@ -69,7 +73,8 @@ fn gives_the_same_for_any_number_of_threads_and_any_batch() {
     for threads in [1, 2, 5] {
         let session = session(len, Batch::Symbolic, threads);
         for batch in [3, 1, 2] {
-            let outputs = session.run(&[("a", filled(batch, len, 1.5).view()), ("b", filled(batch, len, 0.5).view())]).unwrap();
+            let outputs =
+                session.run(&[("a", filled(batch, len, 1.5).view()), ("b", filled(batch, len, 0.5).view())]).unwrap();
             assert_eq!(outputs[0].1, filled(batch, len, 2.0));
             assert_eq!(outputs[1].1, filled(batch, len, 4.0));
         }

@@ -21,6 +21,8 @@ pub struct CompileOptions {
     /// Sizes of an ONNX model's symbolic dimensions by name, as in `--dim N=4`. A dimension without a name is called `input[axis]`. The
     /// leading dimension of an input stays open (and is the batch of each run) unless it has a size here.
     pub dims: BTreeMap<String, usize>,
+    /// Only algorithms that compute the sums that the model says: slower, and as accurate as `f32` sums are.
+    pub exact: bool,
 }
 
 /// What is to be compiled.
@@ -105,7 +107,7 @@ pub fn compile(source: Source<'_>, options: &CompileOptions) -> Result<Compiled,
     let start = Instant::now();
     let listing = Listing { imported, optimized: graph.to_string() };
     let verified = rnc_ir::verify(&graph).map_err(Box::new)?;
-    let plan = lower(&verified, &LowerOptions { listing, producer: producer() })?;
+    let plan = lower(&verified, &LowerOptions { listing, producer: producer(), exact: options.exact })?;
     let times = Times { import, optimize, lower: start.elapsed() };
     let operators = OperatorCounts { imported: operators, optimized: operator_count(&graph) };
     Ok(Compiled { plan, passes, operators, times })
@@ -190,7 +192,7 @@ mod tests {
         let (from_model, from_text) = (compile_file(&model, &options).unwrap(), compile_file(&text, &options).unwrap());
         assert_eq!(from_model.steps, from_text.steps);
         assert_eq!(from_model.batch, Batch::Symbolic);
-        let options = CompileOptions { dims: [("N".to_owned(), 4)].into() };
+        let options = CompileOptions { dims: [("N".to_owned(), 4)].into(), ..CompileOptions::default() };
         assert_eq!(compile_file(&model, &options).unwrap().batch, Batch::Fixed(4));
         let error = compile_file(&text, &options).unwrap_err();
         assert!(error.is_usage() && error.to_string().starts_with("`N` was given a size"), "{error}");
@@ -198,7 +200,7 @@ mod tests {
 
     #[test]
     fn errors_say_whether_model_or_call_is_at_fault() {
-        let options = CompileOptions { dims: [("B".to_owned(), 4)].into() };
+        let options = CompileOptions { dims: [("B".to_owned(), 4)].into(), ..CompileOptions::default() };
         let folder = tempfile::tempdir().unwrap();
         let model = folder.path().join("net.onnx");
         std::fs::write(&model, rnc_onnx::export(&graph()).unwrap()).unwrap();

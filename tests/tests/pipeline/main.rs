@@ -9,9 +9,6 @@ mod random_graphs;
 mod resnet50;
 
 use proptest::prelude::*;
-use rnc::CompileOptions;
-use rnc::ir::op::Window;
-use rnc::ir::{Graph, Op};
 use rnc::zoo::{ZooOptions, build};
 
 use check::check;
@@ -125,32 +122,6 @@ proptest! {
         text in random_graphs::networks()
     ) {
         let graph = rnc::ir::parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
-        if has_windows_behind_the_source(&graph) {
-            refuses(graph, &text);
-        } else {
-            check(&graph, &text);
-        }
+        check(&graph, &text);
     }
-}
-
-/// A known gap: such a network is refused as unsupported. Once it is not, this and the distinction go.
-fn refuses(graph: Graph, text: &str) {
-    let error = rnc::compile_graph(graph, &CompileOptions::default()).expect_err("the gap is closed: drop `refuses`");
-    assert!(error.is_unsupported_model(), "{error}\n{text}");
-}
-
-/// Whether a convolution has (after the passes, as `fold_pad` makes some) a window that starts behind its source, wholly in the padding.
-/// Plans do not allow that.
-fn has_windows_behind_the_source(graph: &Graph) -> bool {
-    let mut graph = graph.clone();
-    rnc::passes::optimize(&mut graph, &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}"));
-    graph.ids().any(|id| {
-        let Op::Conv2d(conv) = graph.op(id) else { return false };
-        let extent = |id, axis: usize| graph.ty(id).shape.dims()[2 + axis].fixed().expect("only the batch is open");
-        let behind = |axis: usize| {
-            let Window { stride, pad_begin, .. } = conv.window;
-            (extent(id, axis) - 1) * stride[axis] >= pad_begin[axis] + extent(graph.operands(id)[0], axis)
-        };
-        behind(0) || behind(1)
-    })
 }

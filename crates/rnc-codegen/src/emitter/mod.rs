@@ -29,13 +29,13 @@ pub enum Pointer {
     Bias,
     /// Residual.
     Residual,
-    /// Memory that will be read soon.
-    Ahead,
+    /// Memory that will be read soon, or scratch: what a leaf makes of it.
+    Extra,
 }
 
 impl Pointer {
     /// Every pointer, in the order of the arguments.
-    pub const ALL: [Self; 6] = [Self::X, Self::W, Self::Out, Self::Bias, Self::Residual, Self::Ahead];
+    pub const ALL: [Self; 6] = [Self::X, Self::W, Self::Out, Self::Bias, Self::Residual, Self::Extra];
 }
 
 /// `pointer + offset` bytes.

@@ -13,7 +13,7 @@ const fn register(pointer: Pointer) -> AsmRegister64 {
         Pointer::Out => rdx,
         Pointer::Bias => rcx,
         Pointer::Residual => r8,
-        Pointer::Ahead => r9,
+        Pointer::Extra => r9,
     }
 }
 

@@ -22,7 +22,7 @@ pub fn compile(module: &mut ModuleBuilder, copy: &Copy) -> Result<Kernel, Codege
         samples(builder, copy, outermost, arguments);
         Ok(())
     })?;
-    Ok(Kernel { function, tasks: Tasks::PerSample(outermost), name })
+    Ok(Kernel { function, tasks: Tasks::PerSample(outermost), scratch: 0, name })
 }
 
 fn samples(builder: &mut FunctionBuilder<'_>, copy: &Copy, outermost: usize, arguments: KernelArguments) {

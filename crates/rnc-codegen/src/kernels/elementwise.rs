@@ -28,7 +28,7 @@ pub fn compile(module: &mut ModuleBuilder, spec: &Elementwise) -> Result<Kernel,
         write(builder, spec, arguments);
         Ok(())
     })?;
-    Ok(Kernel { function, tasks: Tasks::PerSample(tasks), name })
+    Ok(Kernel { function, tasks: Tasks::PerSample(tasks), scratch: 0, name })
 }
 
 /// One run of the program: where its operands lie, and the type of a value.

@@ -16,7 +16,7 @@ use crate::error::CodegenError;
 use crate::isa::Isa;
 use crate::module::{KernelArguments, ModuleBuilder, Table};
 use crate::panels::{self, BLOCK_BYTES, Cut};
-use crate::tile::{self, Channels, Pixel, Tap, Tile};
+use crate::tile::{self, Ahead, Channels, Pixel, Tap, Tile};
 
 /// Numbers of samples that a tile takes, largest first; the batch is made of these.
 const SAMPLES: [usize; 4] = [6, 4, 2, 1];
@@ -58,7 +58,7 @@ pub fn compile(module: &mut ModuleBuilder, gemm: &Gemm) -> Result<Kernel, Codege
         drive(module, builder, (gemm, table), arguments);
         Ok(())
     })?;
-    Ok(Kernel { function, tasks: Tasks::Total(panels.len()), name })
+    Ok(Kernel { function, tasks: Tasks::Total(panels.len()), scratch: 0, name })
 }
 
 /// Bytes from one sample's source to the next, and of the result.
@@ -90,7 +90,7 @@ fn leaves(
             },
             residual: false,
             activation: gemm.activation,
-            lines_ahead: 0,
+            ahead: Ahead::Nothing,
         };
         *leaf = module.leaf(&format!("{name}.tile{samples}"), |emitter| tile::write(&tile, emitter))?;
     }

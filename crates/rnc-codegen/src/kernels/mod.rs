@@ -7,6 +7,7 @@ pub mod gemm;
 pub mod math;
 pub mod pool;
 pub mod softmax;
+pub mod winograd;
 
 use cranelift_module::FuncId;
 use rnc_plan::kernel::KernelSpec;
@@ -39,6 +40,8 @@ pub struct Kernel {
     pub function: FuncId,
     /// Its tasks.
     pub tasks: Tasks,
+    /// Bytes of scratch memory that each thread needs.
+    pub scratch: usize,
     /// A name for people.
     pub name: String,
 }
@@ -47,6 +50,7 @@ pub struct Kernel {
 pub fn compile(module: &mut ModuleBuilder, spec: &KernelSpec) -> Result<Kernel, CodegenError> {
     match spec {
         KernelSpec::Conv(conv) => conv::compile(module, conv),
+        KernelSpec::Winograd(winograd) => winograd::compile(module, winograd),
         KernelSpec::Gemm(gemm) => gemm::compile(module, gemm),
         KernelSpec::Pool(pool) => pool::compile(module, pool),
         KernelSpec::Elementwise(elementwise) => elementwise::compile(module, elementwise),

@@ -27,7 +27,7 @@ pub fn compile(module: &mut ModuleBuilder, pool: &Pool) -> Result<Kernel, Codege
         rows(builder, pool, arguments);
         Ok(())
     })?;
-    Ok(Kernel { function, tasks: Tasks::PerSample(blocks(pool.input.channels) * pool.output[0]), name })
+    Ok(Kernel { function, tasks: Tasks::PerSample(blocks(pool.input.channels) * pool.output[0]), scratch: 0, name })
 }
 
 fn rows(builder: &mut FunctionBuilder<'_>, pool: &Pool, arguments: KernelArguments) {

@@ -18,7 +18,7 @@ pub fn compile(module: &mut ModuleBuilder, softmax: &Softmax) -> Result<Kernel, 
         slices(builder, softmax, arguments);
         Ok(())
     })?;
-    Ok(Kernel { function, tasks: Tasks::PerSample(softmax.outer * softmax.inner), name })
+    Ok(Kernel { function, tasks: Tasks::PerSample(softmax.outer * softmax.inner), scratch: 0, name })
 }
 
 fn slices(builder: &mut FunctionBuilder<'_>, softmax: &Softmax, arguments: KernelArguments) {

@@ -63,12 +63,14 @@ pub fn run(spec: &KernelSpec, isa: Isa, batch: usize, inputs: &[Vec<f32>], parts
     let mut addresses = vec![result.address()];
     addresses.extend(operands.iter_mut().map(Guarded::address));
     let kernel = code.kernel(0);
+    let mut scratch = Guarded::new(&vec![f32::NAN; kernel.scratch() / 4]);
     let tasks = kernel.tasks().count(batch);
     for part in 0..parts {
-        // SAFETY: every operand has the size of its footprint, and nothing else knows of them.
+        let range = tasks * part / parts..tasks * (part + 1) / parts;
+        // SAFETY: every operand has the size of its footprint, the scratch memory is as large as asked, and nothing else knows of them.
         #[allow(unsafe_code, reason = "the call into generated code")]
         unsafe {
-            kernel.run(&addresses, batch, tasks * part / parts, tasks * (part + 1) / parts);
+            kernel.run(&addresses, batch, range, scratch.address());
         }
     }
     result.values()

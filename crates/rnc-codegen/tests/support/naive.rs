@@ -1,7 +1,7 @@
 //! The kernels' specifications once more, as plain loops over the packed layouts, with the documented order of operations: results must
 //! agree bit by bit.
 
-use rnc_plan::kernel::{Activation, BLOCK, Conv, Gemm, Pool, PoolKind, Source, blocks};
+use rnc_plan::kernel::{Activation, BLOCK, Conv, Gemm, Pool, PoolKind, Source, Winograd, blocks};
 use rnc_plan::weights::weight_blocks;
 
 pub fn activate(activation: Activation, x: f32) -> f32 {
@@ -83,6 +83,93 @@ fn position(spec: &Conv, pixel: usize, tap: usize) -> Option<usize> {
         }
     }
     Some(place[0] * spec.input.width + place[1])
+}
+
+/// With the operations of the transforms in the order in which code generation writes them.
+pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
+    let Winograd { conv, tile: m } = spec;
+    let (m, size, extent) = (*m, *m + 2, conv.output);
+    let in_pixels = conv.input.height * conv.input.width;
+    let out_pixels = extent.height * extent.width;
+    let (in_sample, out_sample) = (inputs[0].len() / batch, blocks(extent.channels) * BLOCK * out_pixels);
+    let channels = conv.input.channels;
+    let mut result = vec![0.0; batch * out_sample];
+    for n in 0..batch {
+        for tile in 0..extent.height.div_ceil(m) * extent.width.div_ceil(m) {
+            let at = [tile / extent.width.div_ceil(m) * m, tile % extent.width.div_ceil(m) * m];
+            let pixel = |c: usize, y: usize, x: usize| {
+                let (y, x) =
+                    ((at[0] + y).wrapping_sub(conv.window.pad[0]), (at[1] + x).wrapping_sub(conv.window.pad[1]));
+                let inside = y < conv.input.height && x < conv.input.width;
+                if inside { inputs[0][n * in_sample + blocked(c, in_pixels, y * conv.input.width + x)] } else { 0.0 }
+            };
+            let data: Vec<Vec<f32>> = (0..channels)
+                .map(|c| {
+                    let patch: Vec<f32> = (0..size * size).map(|i| pixel(c, i / size, i % size)).collect();
+                    in_two_dimensions(&patch, size, size, |d| winograd_data(m, d))
+                })
+                .collect();
+            for o in 0..blocks(extent.channels) * BLOCK {
+                let weight =
+                    |p: usize, c: usize| inputs[1][((o / BLOCK * size * size + p) * channels + c) * BLOCK + o % BLOCK];
+                let products: Vec<f32> = (0..size * size)
+                    .map(|p| (0..channels).fold(0.0f32, |sum, c| data[c][p].mul_add(weight(p, c), sum)))
+                    .collect();
+                let results = in_two_dimensions(&products, size, m, |d| winograd_outcome(m, d));
+                for i in 0..m * m {
+                    let (y, x) = (at[0] + i / m, at[1] + i % m);
+                    if y < extent.height && x < extent.width {
+                        let place = n * out_sample + blocked(o, out_pixels, y * extent.width + x);
+                        let mut sum = results[i] + inputs[2][o];
+                        if conv.residual {
+                            sum += inputs[3][place];
+                        }
+                        result[place] = activate(conv.activation, sum);
+                    }
+                }
+            }
+        }
+    }
+    result
+}
+
+/// Transforms the columns of a `from × from` matrix, then the rows of the result, giving `to × to`.
+fn in_two_dimensions(matrix: &[f32], from: usize, to: usize, one: impl Fn(&[f32]) -> Vec<f32>) -> Vec<f32> {
+    let columns: Vec<Vec<f32>> =
+        (0..from).map(|x| one(&(0..from).map(|y| matrix[y * from + x]).collect::<Vec<_>>())).collect();
+    (0..to).flat_map(|y| one(&columns.iter().map(|column| column[y]).collect::<Vec<_>>())).collect()
+}
+
+fn winograd_data(m: usize, d: &[f32]) -> Vec<f32> {
+    if m == 2 {
+        return vec![d[0] - d[2], d[1] + d[2], d[2] - d[1], d[3] - d[1]];
+    }
+    let [a, b] = [rnc_plan::winograd::A, rnc_plan::winograd::B];
+    let f = |x: f64| x as f32;
+    let end =
+        |far: f32, middle: f32, near: f32| near.mul_add(f(a * a * b * b), middle.mul_add(f(-(a * a + b * b)), far));
+    let pair = |square: f64, point: f64| {
+        let (even, odd) = (d[2].mul_add(f(-square), d[4]), d[1].mul_add(f(-square), d[3]));
+        [odd.mul_add(f(point), even), odd.mul_add(f(-point), even)]
+    };
+    let ([r1, r2], [r3, r4]) = (pair(b * b, a), pair(a * a, b));
+    vec![end(d[4], d[2], d[0]), r1, r2, r3, r4, end(d[5], d[3], d[1])]
+}
+
+fn winograd_outcome(m: usize, d: &[f32]) -> Vec<f32> {
+    let (sum_a, difference_a) = (d[1] + d[2], d[1] - d[2]);
+    if m == 2 {
+        return vec![d[0] + sum_a, difference_a + d[3]];
+    }
+    let [a, b] = [rnc_plan::winograd::A, rnc_plan::winograd::B];
+    let f = |x: f64| x as f32;
+    let (sum_b, difference_b) = (d[3] + d[4], d[3] - d[4]);
+    vec![
+        d[0] + sum_a + sum_b,
+        difference_b.mul_add(f(b), difference_a * f(a)),
+        sum_b.mul_add(f(b * b), sum_a * f(a * a)),
+        difference_b.mul_add(f(b * b * b), difference_a.mul_add(f(a * a * a), d[5])),
+    ]
 }
 
 pub fn gemm(spec: &Gemm, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {

@@ -85,6 +85,7 @@ fn check(text: &str) -> Plan {
 fn kinds(plan: &Plan) -> Vec<&'static str> {
     let kind = |spec: &KernelSpec| match spec {
         KernelSpec::Conv(_) => "conv",
+        KernelSpec::Winograd(_) => "winograd",
         KernelSpec::Gemm(_) => "gemm",
         KernelSpec::Pool(_) => "pool",
         KernelSpec::Elementwise(_) => "elementwise",

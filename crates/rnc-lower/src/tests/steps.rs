@@ -23,7 +23,7 @@ const BASIC_BLOCK: &str = "graph @g(%x: f32[N,3,8,8]) -> (%y) {
 #[test]
 fn a_basic_block_is_six_steps_with_the_residual_in_place() {
     let plan = check(BASIC_BLOCK);
-    assert_eq!(kinds(&plan), ["conv", "conv", "conv", "pool", "gemm", "copy"]);
+    assert_eq!(kinds(&plan), ["conv", "winograd", "winograd", "pool", "gemm", "copy"]);
     assert_eq!(plan.batch, Batch::Symbolic);
     let stem = conv_of(&plan, 0);
     assert_eq!((stem.source, stem.activation, stem.residual), (Source::Planar, Activation::Relu, false));
@@ -157,8 +157,8 @@ fn dead_nodes_make_no_steps_and_the_plan_is_the_same_each_time() {
 #[test]
 fn resnet_50_reaches_the_lower_bound() {
     let plan = plan_of(&super::graph(&resnet_50()));
-    let convs = kinds(&plan).iter().filter(|k| **k == "conv").count();
-    assert_eq!((convs, plan.steps.len()), (53, 53 + 2 + 2));
+    let count = |kind: &str| kinds(&plan).iter().filter(|k| **k == kind).count();
+    assert_eq!((count("conv"), count("winograd"), plan.steps.len()), (40, 13, 53 + 2 + 2));
     assert_eq!(plan.arena_bytes, plan.arena_lower_bound);
     let in_place = plan.steps.iter().filter(|s| s.operands.len() == 5 && s.operands[0] == s.operands[4]).count();
     assert_eq!(in_place, 16);
@@ -206,4 +206,12 @@ fn resnet_50() -> String {
          %y = gemm(%flat, @fc.w, bias=@fc.b) {{trans_b=true}} }}"
     ));
     lines.join("\n")
+}
+
+#[test]
+fn exact_plans_have_no_winograd() {
+    let graph = super::graph(BASIC_BLOCK);
+    let options = crate::LowerOptions { exact: true, ..crate::LowerOptions::default() };
+    let plan = crate::lower(&rnc_ir::verify(&graph).unwrap(), &options).unwrap();
+    assert_eq!(kinds(&plan), ["conv", "conv", "conv", "pool", "gemm", "copy"]);
 }

@@ -3,13 +3,16 @@
 use super::{DecodeError, Path, each, required, size};
 use crate::kernel::{
     Access, Activation, Binary, Conv, Copy, CopyBox, CopyLoop, Elementwise, Extent, F32, Gemm, Instruction, KernelSpec,
-    Pool, PoolKind, Softmax, Source, Space, Unary, Window,
+    Pool, PoolKind, Softmax, Source, Space, Unary, Window, Winograd,
 };
 use crate::proto::{self, step::Kernel};
 
 pub(super) fn write(spec: &KernelSpec) -> Kernel {
     match spec {
         KernelSpec::Conv(conv) => Kernel::Conv(write_conv(conv)),
+        KernelSpec::Winograd(winograd) => {
+            Kernel::Winograd(proto::Winograd { conv: Some(write_conv(&winograd.conv)), tile: winograd.tile as u64 })
+        }
         KernelSpec::Gemm(gemm) => Kernel::Gemm(proto::Gemm {
             features: gemm.features as u64,
             out: gemm.out as u64,
@@ -30,6 +33,7 @@ pub(super) fn write(spec: &KernelSpec) -> Kernel {
 pub(super) fn read(kernel: Kernel, path: &Path<'_>) -> Result<KernelSpec, DecodeError> {
     Ok(match kernel {
         Kernel::Conv(conv) => KernelSpec::Conv(read_conv(conv, &path.field("conv"))?),
+        Kernel::Winograd(winograd) => KernelSpec::Winograd(read_winograd(winograd, &path.field("winograd"))?),
         Kernel::Gemm(gemm) => KernelSpec::Gemm(read_gemm(gemm, &path.field("gemm"))?),
         Kernel::Pool(pool) => KernelSpec::Pool(read_pool(pool, &path.field("pool"))?),
         Kernel::Elementwise(spec) => KernelSpec::Elementwise(read_elementwise(spec, &path.field("elementwise"))?),
@@ -154,6 +158,14 @@ fn read_conv(conv: proto::Conv, path: &Path<'_>) -> Result<Conv, DecodeError> {
         window: read_window(conv.window, &path.field("window"))?,
         residual: conv.residual,
         activation: read_activation(conv.activation, &path.field("activation"))?,
+    })
+}
+
+fn read_winograd(winograd: proto::Winograd, path: &Path<'_>) -> Result<Winograd, DecodeError> {
+    let conv = path.field("conv");
+    Ok(Winograd {
+        conv: read_conv(required(winograd.conv, &conv)?, &conv)?,
+        tile: size(winograd.tile, &path.field("tile"))?,
     })
 }
 

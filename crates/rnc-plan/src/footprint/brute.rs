@@ -66,6 +66,15 @@ fn conv_ends(conv: &Conv) -> Ends {
     ends
 }
 
+/// The convolution's, but for the weights: every position of every channel.
+fn winograd_ends(winograd: &Winograd) -> Ends {
+    let mut ends = conv_ends(&winograd.conv);
+    let positions = (winograd.tile + 2).pow(2);
+    let vectors = blocks(winograd.conv.output.channels) * positions * winograd.conv.input.channels;
+    ends[2] = vectors * BLOCK;
+    ends
+}
+
 /// `None` if a window is empty or starts behind the source.
 fn pool_ends(pool: &Pool) -> Option<Ends> {
     let mut ends = vec![0; 2];
@@ -304,6 +313,19 @@ proptest! {
     #[test]
     fn never_panics_on_wild_sizes(spec in wild_spec()) {
         let _ = bounds(&spec);
+    }
+
+    #[test]
+    fn winograd_is_bounded_as_its_convolution_is(conv in small_conv(), tile in 0..5usize) {
+        let mut conv = conv;
+        conv.window = Window { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], ..conv.window };
+        let spec = Winograd { conv, tile };
+        let Ok(bounds) = bounds(&KernelSpec::Winograd(spec.clone())) else { return Ok(()) };
+        prop_assert!(tile == 2 || tile == 4);
+        let ends = winograd_ends(&spec);
+        for (i, (end, bound)) in ends.iter().zip(&bounds).enumerate() {
+            prop_assert!(i == 1 && end <= bound || end == bound, "operand {}: {} against {}", i, end, bound);
+        }
     }
 
     #[test]

@@ -1,18 +1,18 @@
 //! Convolutions and pools: windows over height and width.
 
 use super::{Footprint, SpecError, at_most, elements};
-use crate::kernel::{BLOCK, Conv, Extent, Pool, PoolKind, Source, Window, blocks};
+use crate::kernel::{BLOCK, Conv, Extent, Pool, PoolKind, Source, Window, Winograd, blocks};
 use crate::limits::{MAX_CHANNELS, MAX_CONV_TAPS, MAX_EXTENT, MAX_PAD, MAX_POOL_TAPS};
 use crate::weights::weight_blocks;
 
-/// Every window starts in `-pad .. input`. It may hold no tap at all (padding larger than the kernel): the result is the bias there.
+/// A window may lie wholly on padding, before the source or behind it: the result is the bias there.
 pub(super) fn conv(conv: &Conv) -> Result<Vec<Footprint>, SpecError> {
     let Extent { channels, height, width } = conv.output;
     extent(conv.input, ["input.channels", "input.height", "input.width"])?;
     extent(conv.output, ["output.channels", "output.height", "output.width"])?;
     taps(&conv.window, MAX_CONV_TAPS)?;
     for axis in Axis::both(&conv.window, conv.input, [height, width]) {
-        axis.check()?;
+        axis.check(MAX_PAD)?;
     }
     let Extent { channels: inputs, height: rows, width: columns } = conv.input;
     let source = match conv.source {
@@ -34,6 +34,28 @@ pub(super) fn conv(conv: &Conv) -> Result<Vec<Footprint>, SpecError> {
     Ok(footprints)
 }
 
+/// As the convolution, but for the weights.
+pub(super) fn winograd(spec: &Winograd) -> Result<Vec<Footprint>, SpecError> {
+    let Conv { source, groups, window, .. } = spec.conv;
+    let needs = [
+        (source == Source::Blocked, "a planar source"),
+        (window.kernel == [3, 3], "another kernel"),
+        (window.stride == [1, 1], "another stride"),
+        (window.dilation == [1, 1], "another dilation"),
+        (groups == 1, "groups"),
+        (matches!(spec.tile, 2 | 4), "another tile"),
+    ];
+    if let Some((_, found)) = needs.into_iter().find(|(met, _)| !met) {
+        return Err(SpecError::NotWinograd { found });
+    }
+    let mut footprints = conv(&spec.conv)?;
+    let positions = (spec.tile + 2) * (spec.tile + 2);
+    let Extent { channels, .. } = spec.conv.output;
+    let weights = elements("weights", &[blocks(channels), positions, spec.conv.input.channels, BLOCK])?;
+    footprints[2] = Footprint::shared("weights", weights);
+    Ok(footprints)
+}
+
 /// Every window starts in `-pad .. input` and holds at least one element of the source.
 pub(super) fn pool(pool: &Pool) -> Result<Vec<Footprint>, SpecError> {
     let [height, width] = pool.output;
@@ -45,7 +67,7 @@ pub(super) fn pool(pool: &Pool) -> Result<Vec<Footprint>, SpecError> {
     }
     taps(&pool.window, MAX_POOL_TAPS)?;
     for axis in Axis::both(&pool.window, pool.input, pool.output) {
-        axis.check()?;
+        axis.check(0)?;
         axis.check_filled()?;
     }
     let blocks = blocks(pool.input.channels);
@@ -104,8 +126,9 @@ impl Axis {
         [axis(0, "height", input.height), axis(1, "width", input.width)]
     }
 
-    /// Checks the sizes (kernel, input and output are checked already), and that the last window starts in the source.
-    fn check(&self) -> Result<(), SpecError> {
+    /// Checks the sizes (kernel, input and output are checked already), and that the last window starts less than `behind` elements behind
+    /// the source's last.
+    fn check(&self, behind: usize) -> Result<(), SpecError> {
         at_most("stride", self.stride, MAX_EXTENT)?;
         at_most("dilation", self.dilation, MAX_EXTENT)?;
         padding("pad", self.pad)?;
@@ -115,7 +138,7 @@ impl Axis {
         }
         let index = self.output - 1;
         match (index as u128 * self.stride as u128).checked_sub(self.pad as u128) {
-            Some(start) if start >= self.input as u128 => {
+            Some(start) if start >= (self.input + behind) as u128 => {
                 Err(SpecError::WindowBehind { axis: self.name, index, start, input: self.input })
             }
             _ => Ok(()),
@@ -225,10 +248,10 @@ mod tests {
     }
 
     #[test]
-    fn refuses_windows_that_start_behind_the_source() {
-        let found = conv_error(|c| c.output.height = 115);
-        assert_eq!(found, SpecError::WindowBehind { axis: "height", index: 114, start: 225, input: 224 });
-        assert_eq!(conv(&Conv { output: Extent { height: 114, ..stem().output }, ..stem() }).map(|f| f.len()), Ok(5));
+    fn refuses_windows_that_start_far_behind_the_source() {
+        let found = conv_error(|c| c.output.height = 2163);
+        assert_eq!(found, SpecError::WindowBehind { axis: "height", index: 2162, start: 4321, input: 224 });
+        assert_eq!(conv(&Conv { output: Extent { height: 2162, ..stem().output }, ..stem() }).map(|f| f.len()), Ok(5));
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub(crate) struct Compile {
     /// Print every rewrite and every near miss.
     #[arg(long)]
     explain: bool,
+    /// Compute convolutions as the model says them: no Winograd. Slower, and with the rounding of plain f32 sums.
+    #[arg(long)]
+    exact: bool,
 }
 
 /// Sizes of symbolic dimensions.
@@ -49,14 +52,15 @@ pub(crate) struct Dims {
 impl Dims {
     /// The options that these sizes are.
     pub(crate) fn options(&self) -> CompileOptions {
-        CompileOptions { dims: self.dims.iter().cloned().collect() }
+        CompileOptions { dims: self.dims.iter().cloned().collect(), ..CompileOptions::default() }
     }
 }
 
 impl Compile {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         files::check_target(&self.output)?;
-        let compiled = rnc::compile(Source::File(&self.model), &self.dims.options())?;
+        let options = CompileOptions { exact: self.exact, ..self.dims.options() };
+        let compiled = rnc::compile(Source::File(&self.model), &options)?;
         let start = Instant::now();
         rnc::write_plan(&compiled.plan, &self.output)?;
         let write = start.elapsed();

@@ -17,7 +17,7 @@ use crate::error::CodegenError;
 use crate::isa::Isa;
 use crate::module::{ModuleBuilder, Table};
 use crate::panels::{self, BLOCK_BYTES, Cut, Panel};
-use crate::tile::{self, Channels, Column, Pixel, Tap, Tile};
+use crate::tile::{self, Ahead, Channels, Column, Pixel, Tap, Tile};
 use crate::tiling::{self, Place, Problem};
 use driver::{Driver, Order, Tables};
 use geometry::Geometry;
@@ -32,7 +32,7 @@ pub fn compile(module: &mut ModuleBuilder, conv: &Conv) -> Result<Kernel, Codege
         driver::write(&driver, module, builder, arguments);
         Ok(())
     })?;
-    Ok(Kernel { function, tasks: Tasks::PerSample(shape.panels.len() * shape.tiles.len()), name })
+    Ok(Kernel { function, tasks: Tasks::PerSample(shape.panels.len() * shape.tiles.len()), scratch: 0, name })
 }
 
 const LINE_BYTES: usize = 64;
@@ -177,7 +177,7 @@ fn leaf(
         },
         residual: conv.residual,
         activation: conv.activation,
-        lines_ahead: shape.lines_ahead,
+        ahead: if shape.lines_ahead == 0 { Ahead::Nothing } else { Ahead::Lines(shape.lines_ahead) },
     };
     let name = format!("{}.tile{}x{}", name(conv), pixels.len(), columns.len());
     module.leaf(&name, |emitter| tile::write(&tile, emitter))

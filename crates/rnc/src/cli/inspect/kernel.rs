@@ -5,7 +5,7 @@ use std::fmt::Write;
 use rnc::Plan;
 use rnc::plan::cost::cost;
 use rnc::plan::kernel::{
-    Activation, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool, PoolKind, Window,
+    Activation, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool, PoolKind, Window, Winograd,
 };
 
 /// Floating-point operations of one sample.
@@ -30,6 +30,7 @@ pub(crate) fn counts(plan: &Plan) -> String {
 pub(crate) fn kind(spec: &KernelSpec) -> &'static str {
     match spec {
         KernelSpec::Conv(_) => "conv",
+        KernelSpec::Winograd(_) => "winograd",
         KernelSpec::Gemm(_) => "gemm",
         KernelSpec::Pool(Pool { kind: PoolKind::Max, .. }) => "max pool",
         KernelSpec::Pool(Pool { kind: PoolKind::Average | PoolKind::AverageWithPadding { .. }, .. }) => "average pool",
@@ -48,6 +49,11 @@ pub(crate) fn describe(spec: &KernelSpec) -> String {
             if *groups > 1 {
                 write!(text, " groups={groups}").expect("a string grows");
             }
+            text.push_str(if *residual { " +residual" } else { "" });
+            text.push_str(&activation(last));
+        }
+        KernelSpec::Winograd(Winograd { conv: Conv { residual, activation: last, .. }, tile }) => {
+            write!(text, " F({tile}×{tile})").expect("a string grows");
             text.push_str(if *residual { " +residual" } else { "" });
             text.push_str(&activation(last));
         }
@@ -79,6 +85,7 @@ pub(crate) fn shapes(spec: &KernelSpec) -> [String; 2] {
     let extent = |e: &Extent| format!("{}×{}×{}", e.channels, e.height, e.width);
     match spec {
         KernelSpec::Conv(conv) => [extent(&conv.input), extent(&conv.output)],
+        KernelSpec::Winograd(winograd) => [extent(&winograd.conv.input), extent(&winograd.conv.output)],
         KernelSpec::Gemm(gemm) => [gemm.features.to_string(), gemm.out.to_string()],
         KernelSpec::Pool(pool) => {
             let [height, width] = pool.output;
