@@ -57,7 +57,7 @@ def bench(rnc: Rnc, entry: Entry, path: Path, threads: int, args: argparse.Names
     """All rounds of one model at one number of threads."""
     sig = signature(path)
     x = make_input(entry, sig, "random", args.batch, None)
-    plan, input_file = rnc.compile(path), rnc.folder / "bench-input.npy"
+    plan, input_file = rnc.compile(path, *(['--exact'] if args.exact else [])), rnc.folder / "bench-input.npy"
     np.save(input_file, x)
     times: dict[str, list[float]] = {"rnc": [], "ort": []}
     loads: dict[str, list[float]] = {"rnc": [], "ort": []}
@@ -121,6 +121,7 @@ def main() -> int:
     p.add_argument("--rounds", type=positive, default=7)
     p.add_argument("--repeat", type=positive, default=20, help="counted runs in a round")
     p.add_argument("--isa", help="rnc's instruction set (default: the best one here); ONNX Runtime chooses its own")
+    p.add_argument("--exact", action="store_true", help="compile without Winograd")
     p.add_argument("--models", type=Path, default=ROOT / "models/downloaded", help="folder that models/fetch.sh filled")
     p.add_argument("--rnc", type=Path, default=ROOT / "target/release/rnc", help="the binary")
     p.add_argument("--json", action="store_true", help="print all times as JSON on stdout, one line a model")

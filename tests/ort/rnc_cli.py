@@ -52,11 +52,11 @@ class Rnc:
             raise RncError(f"`rnc isa --json` names {answer['best']} as best, but does not list it: {answer}")
         return sorted(answer["supported"], key=lambda isa: isa == answer["best"])
 
-    def compile(self, model: Path) -> Path:
+    def compile(self, model: Path, *options: str) -> Path:
         """Compiles a model; returns the plan's path. It stands until the next call of this method."""
         plan = self.folder / "model.plan"
         plan.unlink(missing_ok=True)
-        self.call("compile", model, "-o", plan)
+        self.call("compile", model, "-o", plan, *options)
         return plan
 
     def run(self, plan: Path, name: str, x: np.ndarray, isa: str, threads: int) -> dict[str, np.ndarray]:

@@ -55,14 +55,11 @@ impl Code {
         let mut unfinished = Vec::new();
         let mut indices = Vec::new();
         for spec in specs {
-            let index = match known.get(spec) {
-                Some(index) => *index,
-                None => {
-                    unfinished.push(kernels::compile(&mut module, spec)?);
-                    known.insert(spec, unfinished.len() - 1);
-                    unfinished.len() - 1
-                }
-            };
+            let index = known.get(spec).copied().unwrap_or(unfinished.len());
+            if index == unfinished.len() {
+                unfinished.push(kernels::compile(&mut module, spec)?);
+                known.insert(spec, index);
+            }
             indices.push(index);
         }
         let module = module.finish()?;

@@ -36,6 +36,15 @@ impl CodegenError {
     }
 }
 
+/// A distance in bytes as an instruction takes it.
+///
+/// # Errors
+/// If it does not fit into 32 bits.
+pub(crate) fn near(what: &'static str, bytes: impl TryInto<i64>) -> Result<i32, CodegenError> {
+    let bytes = bytes.try_into().unwrap_or(i64::MAX);
+    i32::try_from(bytes).map_err(|_| CodegenError::TooLarge { what, bytes: bytes.unsigned_abs() as usize })
+}
+
 impl From<ModuleError> for CodegenError {
     fn from(error: ModuleError) -> Self {
         Self::Module(Box::new(error))

@@ -3,7 +3,7 @@
 use rnc_plan::kernel::BLOCK;
 use rnc_plan::weights::WeightBlock;
 
-use crate::error::CodegenError;
+use crate::error::{CodegenError, near};
 use crate::tile::Column;
 
 /// Bytes of a block of 16 channels of one pixel.
@@ -56,7 +56,6 @@ fn panel(blocks: &[WeightBlock], vectors: &[(usize, usize)], cut: Cut) -> Result
         (blocks[block].offset * 4 + lane, block * BLOCK_BYTES + lane, block * cut.plane + lane)
     };
     let (w, bias, out) = place(vectors[0]);
-    let near = |what, bytes: usize| i32::try_from(bytes).map_err(|_| CodegenError::TooLarge { what, bytes });
     let columns = vectors
         .iter()
         .map(|vector| {
@@ -75,13 +74,14 @@ fn panel(blocks: &[WeightBlock], vectors: &[(usize, usize)], cut: Cut) -> Result
 mod tests {
     use super::*;
 
-    fn blocks(ranges: &[std::ops::Range<usize>]) -> Vec<WeightBlock> {
-        ranges.iter().enumerate().map(|(i, r)| WeightBlock { channels: r.clone(), offset: i * 1000 }).collect()
+    /// Blocks that read these channels, first and one past the last.
+    fn blocks(ranges: &[(usize, usize)]) -> Vec<WeightBlock> {
+        ranges.iter().enumerate().map(|(i, r)| WeightBlock { channels: r.0..r.1, offset: i * 1000 }).collect()
     }
 
     #[test]
     fn pairs_blocks_that_read_the_same_channels_and_leaves_a_last_one_alone() {
-        let panels = cut(&blocks(&[0..64, 0..64, 0..64]), Cut { columns: 2, lanes: 16, plane: 640 }).unwrap();
+        let panels = cut(&blocks(&[(0, 64), (0, 64), (0, 64)]), Cut { columns: 2, lanes: 16, plane: 640 }).unwrap();
         assert_eq!(panels.len(), 2);
         assert_eq!(panels[0].columns[1], Column { w: 4000, bias: 64, out: 640 });
         assert_eq!((panels[1].w, panels[1].bias, panels[1].out, panels[1].columns.len()), (8000, 128, 1280, 1));
@@ -89,13 +89,13 @@ mod tests {
 
     #[test]
     fn separates_blocks_of_different_groups() {
-        let panels = cut(&blocks(&[0..16, 16..32]), Cut { columns: 2, lanes: 16, plane: 640 }).unwrap();
+        let panels = cut(&blocks(&[(0, 16), (16, 32)]), Cut { columns: 2, lanes: 16, plane: 640 }).unwrap();
         assert_eq!(panels.len(), 2);
     }
 
     #[test]
     fn halves_a_block_for_narrow_vectors() {
-        let panels = cut(&blocks(&[0..16]), Cut { columns: 2, lanes: 4, plane: 640 }).unwrap();
+        let panels = cut(&blocks(&[(0, 16)]), Cut { columns: 2, lanes: 4, plane: 640 }).unwrap();
         assert_eq!(panels.len(), 2);
         assert_eq!((panels[1].w, panels[1].bias, panels[1].out), (32, 32, 32));
     }

@@ -92,7 +92,7 @@ fn strides_and_dilations_agree() {
         ([2, 1], [3, 2], 3),
     ] {
         let pad = if kernel == 1 { [0; 4] } else { [1; 4] };
-        check(&Case { stride, dilation, pad, ..Case::new([16, 48], [15, 17], kernel) }.spec(), 2);
+        check(&Case { stride, pad, dilation, ..Case::new([16, 48], [15, 17], kernel) }.spec(), 2);
     }
 }
 

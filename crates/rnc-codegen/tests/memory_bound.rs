@@ -8,6 +8,9 @@ use rnc_plan::kernel::{
 };
 use support::{Random, assert_same_bits, isas, naive, run, sizes};
 
+type One = fn(f32) -> f32;
+type Two = fn(f32, f32) -> f32;
+
 fn inputs(spec: &KernelSpec, batch: usize) -> Vec<Vec<f32>> {
     let mut random = Random(batch as u64 + 5);
     sizes(spec, batch)[1..].iter().map(|size| random.floats(*size)).collect()
@@ -67,7 +70,7 @@ fn the_maximum_of_a_window_with_nan_is_nan_wherever_it_stands() {
 #[test]
 fn every_binary_function_agrees_for_every_access() {
     let (blocks, pixels, batch) = (2, 5, 3);
-    let functions: [(Binary, fn(f32, f32) -> f32); 6] = [
+    let functions: [(Binary, Two); 6] = [
         (Binary::Add, |a, b| a + b),
         (Binary::Sub, |a, b| a - b),
         (Binary::Mul, |a, b| a * b),
@@ -109,7 +112,7 @@ fn unary(function: Unary, len: usize) -> KernelSpec {
 
 #[test]
 fn exact_functions_agree_on_flat_values_of_any_length() {
-    let functions: [(Unary, fn(f32) -> f32); 7] = [
+    let functions: [(Unary, One); 7] = [
         (Unary::Relu, |x| if 0.0 > x { 0.0 } else { x }),
         (Unary::Sqrt, f32::sqrt),
         (Unary::Abs, f32::abs),

@@ -61,7 +61,7 @@ fn from_reduce(graph: &Graph, id: NodeId, reduce: &Reduce) -> Match<Op> {
         ReduceKind::Sum => return Err(Miss::NoMatch),
     };
     let input = graph.ty(graph.operands(id)[0]);
-    let [_, _, Dim::Fixed(_), Dim::Fixed(_)] = input.shape.dims() else { return Err(Miss::NoMatch) };
+    let [_, Dim::Fixed(_), Dim::Fixed(_), Dim::Fixed(_)] = input.shape.dims() else { return Err(Miss::NoMatch) };
     if reduce.axes != [2, 3] {
         return refuse(format!("the reduction is over the axes {:?} and not over H and W, [2, 3]", reduce.axes));
     }
@@ -69,7 +69,7 @@ fn from_reduce(graph: &Graph, id: NodeId, reduce: &Reduce) -> Match<Op> {
 }
 
 fn from_window(graph: &Graph, id: NodeId, pool: &Pool) -> Match<()> {
-    let &[_, _, Dim::Fixed(h), Dim::Fixed(w)] = graph.ty(graph.operands(id)[0]).shape.dims() else {
+    let &[_, Dim::Fixed(_), Dim::Fixed(h), Dim::Fixed(w)] = graph.ty(graph.operands(id)[0]).shape.dims() else {
         return Err(Miss::NoMatch);
     };
     let [_, _, Dim::Fixed(1), Dim::Fixed(1)] = graph.ty(id).shape.dims() else { return Err(Miss::NoMatch) };

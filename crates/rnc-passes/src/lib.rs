@@ -7,7 +7,7 @@
 //! the model's author knows.
 //!
 //! What a pass did, and what it nearly did, is in the [`Log`]: a matcher answers that a node has nothing to do with it,
-//! or that it matches, or that it *would* match but for a stated reason. `rnc opt --explain` prints those.
+//! or that it matches, or that it *would* match but for a stated reason. `rnc compile --explain` prints those.
 //!
 //! Numbers: folding computes in `f64` and rounds once. No pass changes a result by more than rounding, and none
 //! lowers precision.

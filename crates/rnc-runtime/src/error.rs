@@ -1,6 +1,6 @@
 //! What can go wrong when a plan is loaded or run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rnc_codegen::CodegenError;
 use rnc_plan::file::OpenError;
@@ -10,7 +10,7 @@ use rnc_plan::verify::VerifyError;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file is not there, or is no intact plan of a version that this program reads.
-    #[error("{}: {error}", path.display())]
+    #[error("{}", opening(path, error))]
     Open {
         /// The file.
         path: PathBuf,
@@ -24,6 +24,14 @@ pub enum LoadError {
     /// No code could be made for this machine.
     #[error(transparent)]
     Codegen(#[from] CodegenError),
+}
+
+/// Names the file, which errors of the system do themselves.
+fn opening(path: &Path, error: &OpenError) -> String {
+    match error {
+        OpenError::Io { .. } => error.to_string(),
+        _ => format!("{}: {error}", path.display()),
+    }
 }
 
 /// Why a run did not happen.

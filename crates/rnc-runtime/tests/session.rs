@@ -5,6 +5,8 @@ use rnc_plan::kernel::{Access, Binary, Elementwise, Instruction, KernelSpec, Spa
 use rnc_plan::{Batch, Buffer, ConstantData, Listing, Operand, Plan, Port, Step};
 use rnc_runtime::{Options, RunError, Session};
 
+use Instruction::{Binary as B, Operand as O, Unary as U};
+
 /// `y = relu(a + b)`, `z = y * y`, over samples of `len` elements. The sum lives in a buffer.
 fn plan(len: usize, batch: Batch) -> Plan {
     let port = |name: &str| Port { name: name.to_owned(), dims: vec![len] };
@@ -15,7 +17,6 @@ fn plan(len: usize, batch: Batch) -> Plan {
             program,
         })
     };
-    use Instruction::{Binary as B, Operand as O, Unary as U};
     let sum = elementwise(2, vec![O(0), O(1), B(Binary::Add, 0, 1)]);
     let relu = elementwise(1, vec![O(0), U(Unary::Relu, 0)]);
     let square = elementwise(1, vec![O(0), U(Unary::Relu, 0), B(Binary::Mul, 1, 1)]);

@@ -1,6 +1,7 @@
 //! AVX2 + FMA leaves, by the `iced-x86` assembler. The last register broadcasts the scalars.
 
 use iced_x86::IcedError;
+#[allow(clippy::wildcard_imports, reason = "the assembler's registers and operand sizes")]
 use iced_x86::code_asm::*;
 
 use super::scalar::{Scalar, address};

@@ -1,6 +1,7 @@
 //! AVX-512F leaves, by the `iced-x86` assembler. Scalars come in by `{1to16}` memory operands.
 
 use iced_x86::IcedError;
+#[allow(clippy::wildcard_imports, reason = "the assembler's registers and operand sizes")]
 use iced_x86::code_asm::*;
 
 use super::scalar::{Scalar, address};

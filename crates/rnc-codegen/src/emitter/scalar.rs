@@ -1,6 +1,7 @@
 //! What the x86-64 assemblers share: arguments, loops, pointer arithmetic, the end of a leaf.
 
 use iced_x86::IcedError;
+#[allow(clippy::wildcard_imports, reason = "the assembler's registers and operand sizes")]
 use iced_x86::code_asm::*;
 
 use super::{Address, MAX_LOOPS, Pointer};

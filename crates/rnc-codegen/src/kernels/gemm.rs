@@ -12,7 +12,7 @@ use rnc_plan::weights::WeightBlock;
 
 use super::{Kernel, Tasks};
 use crate::clif::{MEMORY, for_range, offset};
-use crate::error::CodegenError;
+use crate::error::{CodegenError, near};
 use crate::isa::Isa;
 use crate::module::{KernelArguments, ModuleBuilder, Table};
 use crate::panels::{self, BLOCK_BYTES, Cut};
@@ -42,13 +42,12 @@ pub fn compile(module: &mut ModuleBuilder, gemm: &Gemm) -> Result<Kernel, Codege
     let mut written: Vec<(usize, [FuncId; SAMPLES.len()])> = Vec::new();
     for panel in &panels {
         let known = written.iter().find(|(columns, _)| *columns == panel.columns.len()).map(|(_, leaves)| *leaves);
-        let leaves = match known {
-            Some(leaves) => leaves,
-            None => {
-                let leaves = leaves(module, gemm, &name, panel)?;
-                written.push((panel.columns.len(), leaves));
-                leaves
-            }
+        let leaves = if let Some(leaves) = known {
+            leaves
+        } else {
+            let leaves = leaves(module, gemm, &name, panel)?;
+            written.push((panel.columns.len(), leaves));
+            leaves
         };
         table.numbers([panel.w, panel.bias, panel.out].map(|word| word as i64));
         table.functions(leaves);
@@ -73,10 +72,9 @@ fn leaves(
     panel: &panels::Panel,
 ) -> Result<[FuncId; SAMPLES.len()], CodegenError> {
     let (x, out) = strides(gemm);
-    let near = |bytes: usize| i32::try_from(bytes).map_err(|_| CodegenError::TooLarge { what: "a sample", bytes });
     let mut leaves = [FuncId::from_u32(0); SAMPLES.len()];
     for (leaf, samples) in leaves.iter_mut().zip(SAMPLES) {
-        let pixels = (0..samples).map(|i| Ok(Pixel { x: near(i * x)?, out: near(i * out)? }));
+        let pixels = (0..samples).map(|i| Ok(Pixel { x: near("a sample", i * x)?, out: near("a sample", i * out)? }));
         let tile = Tile {
             pixels: pixels.collect::<Result<_, CodegenError>>()?,
             columns: panel.columns.clone(),

@@ -1,5 +1,6 @@
 //! Memory that ends where an inaccessible page begins: one element too far is a fault.
 #![allow(unsafe_code, reason = "guard pages are made with mmap and mprotect")]
+#![allow(clippy::cast_ptr_alignment, reason = "the address is a page's less a multiple of four")]
 
 use std::ptr::NonNull;
 

@@ -116,11 +116,11 @@ pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> 
                     .map(|p| (0..channels).fold(0.0f32, |sum, c| data[c][p].mul_add(weight(p, c), sum)))
                     .collect();
                 let results = in_two_dimensions(&products, size, m, |d| winograd_outcome(m, d));
-                for i in 0..m * m {
+                for (i, value) in results.into_iter().enumerate() {
                     let (y, x) = (at[0] + i / m, at[1] + i % m);
                     if y < extent.height && x < extent.width {
                         let place = n * out_sample + blocked(o, out_pixels, y * extent.width + x);
-                        let mut sum = results[i] + inputs[2][o];
+                        let mut sum = value + inputs[2][o];
                         if conv.residual {
                             sum += inputs[3][place];
                         }

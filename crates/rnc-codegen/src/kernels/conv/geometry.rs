@@ -2,7 +2,7 @@
 
 use rnc_plan::kernel::{Conv, Source, Window};
 
-use crate::error::CodegenError;
+use crate::error::{CodegenError, near};
 use crate::panels::BLOCK_BYTES;
 use crate::tile::{Pixel, Tap};
 use crate::tiling::Place;
@@ -23,12 +23,8 @@ impl<'a> Geometry<'a> {
             Source::Planar => 4,
         };
         let geometry = Self { conv, pixel, block_stride: (conv.input.height * conv.input.width) as i64 * pixel };
-        geometry.near("a channel block", geometry.block_stride)?;
+        near("a channel block", geometry.block_stride)?;
         Ok(geometry)
-    }
-
-    pub(super) fn near(&self, what: &'static str, bytes: i64) -> Result<i32, CodegenError> {
-        i32::try_from(bytes).map_err(|_| CodegenError::TooLarge { what, bytes: bytes.unsigned_abs() as usize })
     }
 
     pub(super) fn channel_offset(&self, channel: usize) -> i64 {
@@ -51,10 +47,7 @@ impl<'a> Geometry<'a> {
             .iter()
             .map(|place| {
                 let (x, out) = self.place(*place);
-                Ok(Pixel {
-                    x: self.near("a tile's pixel", x - origin.0)?,
-                    out: self.near("a tile's result", out - origin.1)?,
-                })
+                Ok(Pixel { x: near("a tile's pixel", x - origin.0)?, out: near("a tile's result", out - origin.1)? })
             })
             .collect::<Result<_, CodegenError>>()?;
         let [rows, columns] = self.conv.window.kernel;
@@ -74,6 +67,6 @@ impl<'a> Geometry<'a> {
             })
         };
         let x = (dy * self.conv.input.width + dx) as i64 * self.pixel;
-        Ok(Tap { x: self.near("a tap", x)?, index: index as i32, inside: tile.iter().map(inside).collect() })
+        Ok(Tap { x: near("a tap", x)?, index: index as i32, inside: tile.iter().map(inside).collect() })
     }
 }

@@ -13,7 +13,7 @@ use rnc_plan::kernel::{BLOCK, Conv, Extent, Window};
 use rnc_plan::weights::weight_blocks;
 
 use super::{Kernel, Tasks};
-use crate::error::CodegenError;
+use crate::error::{CodegenError, near};
 use crate::isa::Isa;
 use crate::module::{ModuleBuilder, Table};
 use crate::panels::{self, BLOCK_BYTES, Cut, Panel};
@@ -172,7 +172,7 @@ fn leaf(
             block,
             full: channels / block,
             rest: channels % block,
-            stride: geometry.near("a channel block", geometry.block_stride)?,
+            stride: near("a channel block", geometry.block_stride)?,
             window: (conv.window.kernel[0] * conv.window.kernel[1]) as i32,
         },
         residual: conv.residual,

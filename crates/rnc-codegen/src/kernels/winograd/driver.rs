@@ -1,0 +1,186 @@
+//! The loop over a Winograd convolution's tasks.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{InstBuilder, SigRef, Value};
+use cranelift_frontend::FunctionBuilder;
+use cranelift_module::DataId;
+use rnc_plan::kernel::{BLOCK, blocks};
+
+use super::Layout;
+use super::leaves::Leaves;
+use super::transform;
+use crate::clif::{MEMORY, for_range, offset};
+use crate::error::CodegenError;
+use crate::module::{KernelArguments, ModuleBuilder, Table};
+use crate::panels::BLOCK_BYTES;
+
+/// The tables of the driver.
+pub(super) struct Tables {
+    /// A row a block of tiles: first tile, one past the last, leaf of the products.
+    blocks: DataId,
+    /// A row a tile: from the start of a sample to the patch's first pixel, from a plane's start to the first result, and both leaves.
+    tiles: DataId,
+    /// Zeros, where products start, and then the factors of the transforms.
+    constants: DataId,
+}
+
+const BLOCK_WORDS: i64 = 3;
+const TILE_WORDS: i64 = 4;
+
+impl Tables {
+    pub(super) fn new(module: &mut ModuleBuilder, layout: &Layout<'_>) -> Result<Self, CodegenError> {
+        let mut leaves = Leaves::default();
+        let mut block_rows = Table::default();
+        let mut tile_rows = Table::default();
+        for range in &layout.blocks {
+            block_rows.numbers([range.start as i64, range.end as i64]);
+            block_rows.functions([leaves.products(module, layout, range.len())?]);
+            for tile in range.clone() {
+                let [y, x] = layout.place(tile);
+                let pad = layout.conv.window.pad;
+                let source = (y as i64 - pad[0] as i64) * layout.conv.input.width as i64 + x as i64 - pad[1] as i64;
+                let result = y * layout.conv.output.width + x;
+                tile_rows.numbers([source * BLOCK_BYTES as i64, (result * BLOCK_BYTES) as i64]);
+                tile_rows.functions(leaves.transforms(module, layout, [y, x])?);
+            }
+        }
+        let vectors = std::iter::once(0.0).chain(transform::factors()).flat_map(|value| [value; BLOCK]);
+        let words: Vec<f32> = vectors.collect();
+        let mut constants = Table::default();
+        constants.numbers(words.chunks_exact(2).map(|pair| {
+            let [low, high] = [pair[0], pair[1]].map(f32::to_ne_bytes);
+            i64::from_ne_bytes([low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]])
+        }));
+        Ok(Self {
+            blocks: module.table(block_rows)?,
+            tiles: module.table(tile_rows)?,
+            constants: module.table(constants)?,
+        })
+    }
+}
+
+/// Addresses that stay the same for all tasks.
+struct Bases<'a> {
+    layout: &'a Layout<'a>,
+    signature: SigRef,
+    result: Value,
+    x: Value,
+    weights: Value,
+    bias: Value,
+    residual: Option<Value>,
+    blocks: Value,
+    tiles: Value,
+    zeros: Value,
+    factors: Value,
+    data: Value,
+    products: Value,
+    spill: Value,
+}
+
+/// Writes the loop.
+pub(super) fn write(
+    module: &mut ModuleBuilder,
+    builder: &mut FunctionBuilder<'_>,
+    (layout, tables): (&Layout<'_>, &Tables),
+    arguments: KernelArguments,
+) {
+    let zeros = module.table_address(builder, tables.constants);
+    let bases = Bases {
+        layout,
+        signature: builder.import_signature(module.leaf_signature()),
+        result: arguments.operand(builder, 0),
+        x: arguments.operand(builder, 1),
+        weights: arguments.operand(builder, 2),
+        bias: arguments.operand(builder, 3),
+        residual: layout.conv.residual.then(|| arguments.operand(builder, 4)),
+        blocks: module.table_address(builder, tables.blocks),
+        tiles: module.table_address(builder, tables.tiles),
+        zeros,
+        factors: builder.ins().iadd_imm_s(zeros, BLOCK_BYTES as i64),
+        data: arguments.scratch,
+        products: builder.ins().iadd_imm_s(arguments.scratch, layout.products_offset() as i64),
+        spill: builder.ins().iadd_imm_s(arguments.scratch, layout.spill_offset() as i64),
+    };
+    // The block of tiles whose pixels are in the scratch memory, counted over all samples.
+    let transformed = builder.declare_var(I64);
+    let none = builder.ins().iconst(I64, -1);
+    builder.def_var(transformed, none);
+    for_range(builder, (arguments.begin, arguments.end), 1, |builder, task| {
+        let outputs = builder.ins().iconst(I64, blocks(layout.conv.output.channels) as i64);
+        let group = builder.ins().udiv(task, outputs);
+        let output = builder.ins().urem(task, outputs);
+        let count = builder.ins().iconst(I64, layout.blocks.len() as i64);
+        let sample = builder.ins().udiv(group, count);
+        let block = builder.ins().urem(group, count);
+        let row = offset(builder, bases.blocks, block, BLOCK_WORDS * 8);
+        let [first, end, leaf] = [0, 1, 2].map(|word| builder.ins().load(I64, MEMORY, row, word * 8));
+
+        let last = builder.use_var(transformed);
+        let fresh = builder.ins().icmp(IntCC::NotEqual, last, group);
+        builder.def_var(transformed, group);
+        let transform = builder.create_block();
+        let multiply = builder.create_block();
+        builder.ins().brif(fresh, transform, &[], multiply, &[]);
+        builder.switch_to_block(transform);
+        builder.seal_block(transform);
+        bases.transform_pixels(builder, sample, [first, end]);
+        builder.ins().jump(multiply, &[]);
+        builder.switch_to_block(multiply);
+        builder.seal_block(multiply);
+
+        let weight_bytes = layout.positions() * layout.conv.input.channels * BLOCK_BYTES;
+        let weights = offset(builder, bases.weights, output, weight_bytes as i64);
+        let arguments = [bases.data, weights, bases.products, bases.zeros, bases.spill, bases.spill];
+        builder.ins().call_indirect(bases.signature, leaf, &arguments);
+        bases.transform_products(builder, [sample, output], [first, end]);
+    });
+}
+
+impl Bases<'_> {
+    /// Calls `body` with a tile's row of the table and its place in the block, for each tile of a block.
+    fn for_tiles(
+        &self,
+        builder: &mut FunctionBuilder<'_>,
+        [first, end]: [Value; 2],
+        body: impl FnOnce(&mut FunctionBuilder<'_>, Value, Value),
+    ) {
+        for_range(builder, (first, end), 1, |builder, tile| {
+            let row = offset(builder, self.tiles, tile, TILE_WORDS * 8);
+            let place = builder.ins().isub(tile, first);
+            body(builder, row, place);
+        });
+    }
+
+    fn transform_pixels(&self, builder: &mut FunctionBuilder<'_>, sample: Value, tiles: [Value; 2]) {
+        let bytes = self.layout.conv.input.blocked_len().expect("the plan's verifier checked the sizes") * 4;
+        let x = offset(builder, self.x, sample, bytes as i64);
+        self.for_tiles(builder, tiles, |builder, row, place| {
+            let patch = builder.ins().load(I64, MEMORY, row, 0);
+            let leaf = builder.ins().load(I64, MEMORY, row, 16);
+            let x = builder.ins().iadd(x, patch);
+            let to = offset(builder, self.data, place, BLOCK_BYTES as i64);
+            let arguments = [x, self.factors, to, self.zeros, self.spill, self.spill];
+            builder.ins().call_indirect(self.signature, leaf, &arguments);
+        });
+    }
+
+    fn transform_products(&self, builder: &mut FunctionBuilder<'_>, [sample, output]: [Value; 2], tiles: [Value; 2]) {
+        let conv = self.layout.conv;
+        let bytes = conv.output.blocked_len().expect("the plan's verifier checked the sizes") * 4;
+        let plane = conv.output.height * conv.output.width * BLOCK_BYTES;
+        let start = builder.ins().imul_imm_s(sample, bytes as i64);
+        let start = offset(builder, start, output, plane as i64);
+        let bias = offset(builder, self.bias, output, BLOCK_BYTES as i64);
+        self.for_tiles(builder, tiles, |builder, row, place| {
+            let result = builder.ins().load(I64, MEMORY, row, 8);
+            let leaf = builder.ins().load(I64, MEMORY, row, 24);
+            let within = builder.ins().iadd(start, result);
+            let from = offset(builder, self.products, place, BLOCK_BYTES as i64);
+            let to = builder.ins().iadd(self.result, within);
+            let residual = self.residual.map_or(self.zeros, |residual| builder.ins().iadd(residual, within));
+            let arguments = [from, self.factors, to, bias, residual, self.spill];
+            builder.ins().call_indirect(self.signature, leaf, &arguments);
+        });
+    }
+}
