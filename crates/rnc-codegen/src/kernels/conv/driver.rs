@@ -1,4 +1,7 @@
-//! The loop over a convolution's tasks: a number of three digits (panel, sample, tile) that counts up, and a call for each.
+//! The loop over a convolution's tasks: a number of four digits (group of panels, sample, panel, tile) that counts up, and a call for each.
+//!
+//! A group's weights stay in the second-level cache while they meet all samples of the batch; a sample's pixels stay while they meet the
+//! panels of a group. With one sample the order is panel by panel.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
@@ -9,15 +12,6 @@ use rnc_plan::kernel::{Conv, Source};
 
 use crate::clif::{MEMORY, for_range, offset};
 use crate::module::{KernelArguments, ModuleBuilder};
-
-/// Which digit of a task's number changes slowest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
-    /// Panel, sample, tile: a panel's weights are read once for the whole batch.
-    PanelFirst,
-    /// Sample, panel, tile: a sample's pixels stay in the cache for all panels.
-    SampleFirst,
-}
 
 /// The tables of a convolution and how many rows they have.
 #[derive(Clone, Copy)]
@@ -41,7 +35,8 @@ pub(super) const TILE_WORDS: usize = 3;
 pub(super) struct Driver<'a> {
     pub(super) conv: &'a Conv,
     pub(super) tables: Tables,
-    pub(super) order: Order,
+    /// Panels in a group; the last group may have fewer.
+    pub(super) group: usize,
     /// Bytes of the next panel's weights that each tile asks for.
     pub(super) bytes_ahead: usize,
 }
@@ -53,56 +48,86 @@ pub(super) fn write(
     builder: &mut FunctionBuilder<'_>,
     arguments: KernelArguments,
 ) {
-    let Tables { panel_count, tile_count, .. } = driver.tables;
-    let panels = builder.ins().iconst(I64, panel_count as i64);
-    let tiles = builder.ins().iconst(I64, tile_count as i64);
-    let sizes = match driver.order {
-        Order::PanelFirst => [panels, arguments.batch, tiles],
-        Order::SampleFirst => [arguments.batch, panels, tiles],
-    };
     let bases = Bases {
         operands: [1, 2, 0, 3].map(|index| arguments.operand(builder, index)),
         residual: driver.conv.residual.then(|| arguments.operand(builder, 4)),
         tables: [driver.tables.panels, driver.tables.tiles, driver.tables.leaves]
             .map(|table| module.table_address(builder, table)),
     };
-    let digits = first_digits(builder, arguments.begin, sizes);
+    let digits = Digits::new(builder, driver, arguments);
     let signature = builder.import_signature(module.leaf_signature());
     for_range(builder, (arguments.begin, arguments.end), 1, |builder, _| {
-        let [slow, middle, tile] = digits.map(|digit| builder.use_var(digit));
-        let (panel, sample) = match driver.order {
-            Order::PanelFirst => (slow, middle),
-            Order::SampleFirst => (middle, slow),
-        };
+        let [group, sample, within, tile] = digits.values.map(|digit| builder.use_var(digit));
+        let panel = offset(builder, within, group, driver.group as i64);
         let (leaf, pointers) = bases.task(builder, driver, [panel, sample, tile]);
         builder.ins().call_indirect(signature, leaf, &pointers);
-        count_up(builder, digits, sizes);
+        digits.count_up(builder);
     });
 }
 
-fn first_digits(builder: &mut FunctionBuilder<'_>, number: Value, sizes: [Value; 3]) -> [Variable; 3] {
-    let last = builder.ins().urem(number, sizes[2]);
-    let rest = builder.ins().udiv(number, sizes[2]);
-    let middle = builder.ins().urem(rest, sizes[1]);
-    let first = builder.ins().udiv(rest, sizes[1]);
-    [first, middle, last].map(|value| {
-        let digit = builder.declare_var(I64);
-        builder.def_var(digit, value);
-        digit
-    })
+/// A task's number as group of panels, sample, panel of the group, tile; the last changes fastest.
+struct Digits {
+    values: [Variable; 4],
+    /// How many values the last three digits have; the number of panels depends on the group.
+    batch: Value,
+    tiles: Value,
+    group: Value,
+    panels: Value,
 }
 
-/// Adds one to the last digit and carries.
-fn count_up(builder: &mut FunctionBuilder<'_>, digits: [Variable; 3], sizes: [Value; 3]) {
-    let zero = builder.ins().iconst(I64, 0);
-    let mut carry = builder.ins().iconst(I64, 1);
-    for (digit, size) in digits.into_iter().zip(sizes).rev() {
-        let old = builder.use_var(digit);
-        let new = builder.ins().iadd(old, carry);
-        let full = builder.ins().icmp(IntCC::Equal, new, size);
-        let wrapped = builder.ins().select(full, zero, new);
-        builder.def_var(digit, wrapped);
-        carry = builder.ins().uextend(I64, full);
+impl Digits {
+    /// The digits of the first task.
+    fn new(builder: &mut FunctionBuilder<'_>, driver: &Driver<'_>, arguments: KernelArguments) -> Self {
+        let constant = |builder: &mut FunctionBuilder<'_>, n: usize| builder.ins().iconst(I64, n as i64);
+        let digits = Self {
+            values: [(); 4].map(|()| builder.declare_var(I64)),
+            batch: arguments.batch,
+            tiles: constant(builder, driver.tables.tile_count),
+            group: constant(builder, driver.group),
+            panels: constant(builder, driver.tables.panel_count),
+        };
+        // All groups before the first task's are full.
+        let sample_tasks = builder.ins().imul(digits.group, digits.tiles);
+        let group_tasks = builder.ins().imul(sample_tasks, digits.batch);
+        let group = builder.ins().udiv(arguments.begin, group_tasks);
+        let rest = builder.ins().urem(arguments.begin, group_tasks);
+        let size = digits.size(builder, group);
+        let sample_tasks = builder.ins().imul(size, digits.tiles);
+        let sample = builder.ins().udiv(rest, sample_tasks);
+        let rest = builder.ins().urem(rest, sample_tasks);
+        let within = builder.ins().udiv(rest, digits.tiles);
+        let tile = builder.ins().urem(rest, digits.tiles);
+        for (digit, value) in digits.values.into_iter().zip([group, sample, within, tile]) {
+            builder.def_var(digit, value);
+        }
+        digits
+    }
+
+    /// Panels of a group. Beyond the last group it is one, so that nothing divides by zero when there is no task.
+    fn size(&self, builder: &mut FunctionBuilder<'_>, group: Value) -> Value {
+        let before = builder.ins().imul(group, self.group);
+        let left = builder.ins().isub(self.panels, before);
+        let size = builder.ins().smin(left, self.group);
+        let one = builder.ins().iconst(I64, 1);
+        builder.ins().smax(size, one)
+    }
+
+    /// Adds one to the last digit and carries.
+    fn count_up(&self, builder: &mut FunctionBuilder<'_>) {
+        let group = builder.use_var(self.values[0]);
+        let size = self.size(builder, group);
+        let zero = builder.ins().iconst(I64, 0);
+        let mut carry = builder.ins().iconst(I64, 1);
+        for (digit, size) in self.values[1..].iter().zip([self.batch, size, self.tiles]).rev() {
+            let old = builder.use_var(*digit);
+            let new = builder.ins().iadd(old, carry);
+            let full = builder.ins().icmp(IntCC::Equal, new, size);
+            let wrapped = builder.ins().select(full, zero, new);
+            builder.def_var(*digit, wrapped);
+            carry = builder.ins().uextend(I64, full);
+        }
+        let next = builder.ins().iadd(group, carry);
+        builder.def_var(self.values[0], next);
     }
 }
 
@@ -157,24 +182,18 @@ impl Bases {
         let residual = self.residual.map_or(zero, |residual| builder.ins().iadd(residual, within));
         let (class, variant) = (word(builder, panel_row, 4), word(builder, tile_row, 2));
         let leaf = sum(builder, leaves, class, variant);
-        let ahead = ahead(builder, driver, (w, panel_row), [sample, tile]);
+        let ahead = ahead(builder, driver, (w, panel_row), tile);
         let w = builder.ins().iadd(w, panel_w);
         (word(builder, leaf, 0), [x, w, out, bias, residual, ahead])
     }
 }
 
 /// Where a tile's share of the next panel's weights lies; the panel's own weights once all are taken, which costs nothing.
-fn ahead(
-    builder: &mut FunctionBuilder<'_>,
-    driver: &Driver<'_>,
-    (w, panel_row): (Value, Value),
-    [sample, tile]: [Value; 2],
-) -> Value {
+fn ahead(builder: &mut FunctionBuilder<'_>, driver: &Driver<'_>, (w, panel_row): (Value, Value), tile: Value) -> Value {
     if driver.bytes_ahead == 0 {
         return w;
     }
-    let number = offset(builder, tile, sample, driver.tables.tile_count as i64);
-    let distance = builder.ins().imul_imm_s(number, driver.bytes_ahead as i64);
+    let distance = builder.ins().imul_imm_s(tile, driver.bytes_ahead as i64);
     let (own, next, bytes) = (word(builder, panel_row, 1), word(builder, panel_row, 5), word(builder, panel_row, 6));
     let share = builder.ins().iadd(next, distance);
     let left = builder.ins().icmp(IntCC::UnsignedLessThan, distance, bytes);

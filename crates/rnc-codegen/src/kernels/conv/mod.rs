@@ -19,7 +19,7 @@ use crate::module::{ModuleBuilder, Table};
 use crate::panels::{self, BLOCK_BYTES, Cut, Panel};
 use crate::tile::{self, Ahead, Channels, Column, Pixel, Tap, Tile};
 use crate::tiling::{self, Place, Problem};
-use driver::{Driver, Order, Tables};
+use driver::{Driver, Tables};
 use geometry::Geometry;
 
 /// Compiles a convolution.
@@ -27,7 +27,7 @@ pub fn compile(module: &mut ModuleBuilder, conv: &Conv) -> Result<Kernel, Codege
     let shape = Shape::new(module.isa(), &flattened(conv))?;
     let tables = tables(module, &shape)?;
     let name = name(conv);
-    let driver = Driver { conv: &shape.conv, tables, order: shape.order, bytes_ahead: shape.lines_ahead * LINE_BYTES };
+    let driver = Driver { conv: &shape.conv, tables, group: shape.group, bytes_ahead: shape.lines_ahead * LINE_BYTES };
     let function = module.kernel(&name, |module, builder, arguments| {
         driver::write(&driver, module, builder, arguments);
         Ok(())
@@ -36,6 +36,9 @@ pub fn compile(module: &mut ModuleBuilder, conv: &Conv) -> Result<Kernel, Codege
 }
 
 const LINE_BYTES: usize = 64;
+
+/// Bytes of weights that stay in the second-level cache beside the pixels of a sample.
+const GROUP_BYTES: usize = 256 << 10;
 
 fn name(conv: &Conv) -> String {
     let Window { kernel, stride, .. } = conv.window;
@@ -59,14 +62,15 @@ struct Shape {
     conv: Conv,
     panels: Vec<Panel>,
     tiles: Vec<Vec<Place>>,
-    order: Order,
+    /// Panels in a group.
+    group: usize,
     /// Lines of the next panel's weights that each tile asks for.
     lines_ahead: usize,
 }
 
 impl Shape {
     fn new(isa: Isa, conv: &Conv) -> Result<Self, CodegenError> {
-        let (blocks, weights) = weight_blocks(conv).expect("the plan's verifier checked the groups");
+        let (blocks, _) = weight_blocks(conv).expect("the plan's verifier checked the groups");
         let lanes = isa.lanes();
         let sharing = blocks.iter().take_while(|block| block.channels == blocks[0].channels).count();
         let problem = Problem {
@@ -78,19 +82,12 @@ impl Shape {
         let plane = conv.output.height * conv.output.width * BLOCK_BYTES;
         let panels = panels::cut(&blocks, Cut { columns: size.columns, lanes, plane })?;
         let tiles = tiling::cut(problem.output, size.pixels);
-        let order = if weights > conv.input.planar_len().unwrap_or(usize::MAX) {
-            Order::PanelFirst
-        } else {
-            Order::SampleFirst
-        };
-        let lines_ahead = match order {
-            // Cranelift knows no prefetch.
-            Order::PanelFirst if isa != Isa::Baseline => {
-                panel_bytes(conv, &panels[0]).div_ceil(LINE_BYTES).div_ceil(tiles.len())
-            }
-            Order::PanelFirst | Order::SampleFirst => 0,
-        };
-        Ok(Self { conv: conv.clone(), panels, tiles, order, lines_ahead })
+        let bytes = panel_bytes(conv, &panels[0]);
+        let group = (GROUP_BYTES / bytes).clamp(1, panels.len());
+        // Cranelift knows no prefetch.
+        let far = group < panels.len() && isa != Isa::Baseline;
+        let lines_ahead = if far { bytes.div_ceil(LINE_BYTES).div_ceil(tiles.len()) } else { 0 };
+        Ok(Self { conv: conv.clone(), panels, tiles, group, lines_ahead })
     }
 }
 
