@@ -7,6 +7,7 @@ mod arena;
 pub mod error;
 pub mod pool;
 mod run;
+mod schedule;
 pub mod session;
 mod width;
 

@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use rnc_codegen::Code;
 use rnc_plan::verify::VerifiedPlan;
-use rnc_plan::{ALIGN, Operand};
+use rnc_plan::{ALIGN, Operand, footprint};
 
 use crate::arena::Arena;
 use crate::pool::{Barrier, Job};
+use crate::schedule::Schedule;
 
 /// A plan with its code: what runs share.
 pub(crate) struct Program {
@@ -19,27 +20,48 @@ pub(crate) struct Program {
     pub(crate) widths: Vec<usize>,
     /// Where each step's operands start in [`Run::addresses`]; one more than there are steps.
     starts: Vec<usize>,
+    /// By operand: bytes from one sample to the next.
+    strides: Vec<usize>,
     /// Bytes of scratch memory that each thread needs, a multiple of [`ALIGN`].
     pub(crate) scratch: usize,
+    /// For one sample, and for more.
+    schedules: [Schedule; 2],
 }
 
 impl Program {
     pub(crate) fn new(plan: VerifiedPlan, code: Code) -> Self {
         let mut starts = vec![0];
+        let mut strides = Vec::new();
         for step in &plan.steps {
-            starts.push(starts[starts.len() - 1] + step.operands.len());
+            let footprints = footprint::operands(&step.kernel).expect("a verified plan has sound steps");
+            strides.extend(footprints.iter().map(|operand| operand.sample_stride * 4));
+            starts.push(strides.len());
         }
+        let schedules = [Schedule::together(&plan), Schedule::divided(&plan)];
         let scratch = (0..plan.steps.len()).map(|step| code.kernel(step).scratch()).max().unwrap_or(0);
         let scratch = scratch.next_multiple_of(ALIGN);
         let widths = plan.steps.iter().map(|step| crate::width::threads(&step.kernel)).collect();
-        Self { plan, code, widths, starts, scratch }
+        Self { plan, code, widths, starts, strides, scratch, schedules }
+    }
+
+    /// How a batch goes through the steps.
+    fn schedule(&self, batch: usize) -> &Schedule {
+        &self.schedules[usize::from(batch > 1)]
+    }
+
+    /// Bytes of memory that a run on so many threads needs. `None` on overflow.
+    pub(crate) fn memory(&self, batch: usize, threads: usize) -> Option<usize> {
+        self.schedule(batch).bytes(&self.plan, batch)?.checked_add(self.scratch.checked_mul(threads)?)
     }
 }
 
 /// The state of a run, reused by the next one of the same workspace. Written only while no run is under way.
 pub(crate) struct Run {
     program: Arc<Program>,
+    /// By operand: the first sample's address.
     addresses: Vec<AtomicPtr<u8>>,
+    /// By operand: bytes from one sample's address to the next.
+    strides: Vec<AtomicUsize>,
     batch: AtomicUsize,
     /// The scratch memory of the first thread; the others' follow.
     scratch: AtomicPtr<u8>,
@@ -57,11 +79,13 @@ pub(crate) struct Tensors<'a> {
 
 impl Run {
     pub(crate) fn new(program: Arc<Program>, timed: bool) -> Self {
-        let addresses = (0..program.starts[program.plan.steps.len()]).map(|_| AtomicPtr::default()).collect();
+        let addresses = program.strides.iter().map(|_| AtomicPtr::default()).collect();
+        let strides = program.strides.iter().map(|_| AtomicUsize::new(0)).collect();
         let times = timed.then(|| program.plan.steps.iter().map(|_| AtomicU64::new(0)).collect());
         Self {
             program,
             addresses,
+            strides,
             batch: AtomicUsize::new(0),
             scratch: AtomicPtr::default(),
             barrier: Barrier::default(),
@@ -69,29 +93,36 @@ impl Run {
         }
     }
 
-    /// Resolves every operand to an address. The arena holds the plan's buffers for this batch, and then the threads' scratch memory.
+    /// Resolves every operand to an address. The arena holds what the schedule asks for, and then the threads' scratch memory.
     pub(crate) fn bind(&self, tensors: &Tensors<'_>, arena: &mut Arena) {
-        let plan = &self.program.plan;
+        let program = &*self.program;
+        let (plan, batch) = (&program.plan, tensors.batch);
+        let schedule = program.schedule(batch);
         let arena = arena.start();
-        self.scratch.store(arena.wrapping_add(plan.arena_bytes * tensors.batch), Ordering::Relaxed);
+        let buffers = schedule.bytes(plan, batch).expect("the arena was reserved for this batch");
+        self.scratch.store(arena.wrapping_add(buffers), Ordering::Relaxed);
         let data = plan.data.bytes().as_ptr().cast_mut();
-        let operands = plan.steps.iter().flat_map(|step| &step.operands);
-        for (address, operand) in self.addresses.iter().zip(operands) {
-            let place = match *operand {
-                Operand::Buffer(i) => arena.wrapping_add(plan.buffers[i].offset * tensors.batch),
-                Operand::Constant(i) => data.wrapping_add(plan.constants[i].offset),
-                Operand::Input(i) => tensors.inputs[i].cast_mut().cast(),
-                Operand::Output(i) => tensors.outputs[i].cast(),
+        let operands = plan.steps.iter().enumerate().flat_map(|(step, s)| s.operands.iter().map(move |o| (step, *o)));
+        for (i, (step, operand)) in operands.enumerate() {
+            let (place, for_each) = match operand {
+                Operand::Buffer(buffer) => {
+                    let (offset, for_each) = schedule.place(plan, step, buffer, batch);
+                    (arena.wrapping_add(offset), for_each)
+                }
+                Operand::Constant(constant) => (data.wrapping_add(plan.constants[constant].offset), false),
+                Operand::Input(port) => (tensors.inputs[port].cast_mut().cast(), true),
+                Operand::Output(port) => (tensors.outputs[port].cast(), true),
             };
-            address.store(place, Ordering::Relaxed);
+            self.addresses[i].store(place, Ordering::Relaxed);
+            self.strides[i].store(if for_each { program.strides[i] } else { 0 }, Ordering::Relaxed);
         }
-        self.batch.store(tensors.batch, Ordering::Relaxed);
+        self.batch.store(batch, Ordering::Relaxed);
     }
 
-    fn step(&self, index: usize, thread: usize, threads: usize) {
+    /// One thread's part of a step for `batch` samples from `first` on.
+    fn step(&self, index: usize, (first, batch): (usize, usize), (thread, threads): (usize, usize)) {
         let program = &*self.program;
         let kernel = program.code.kernel(index);
-        let batch = self.batch.load(Ordering::Relaxed);
         let tasks = kernel.tasks().count(batch);
         let width = threads.min(program.widths[index].saturating_mul(batch)).min(tasks);
         if thread >= width {
@@ -100,13 +131,14 @@ impl Run {
         let range = tasks * thread / width..tasks * (thread + 1) / width;
         let scratch = self.scratch.load(Ordering::Relaxed).wrapping_add(thread * program.scratch);
         let mut operands = [std::ptr::null_mut(); MAX_OPERANDS];
-        let addresses = &self.addresses[program.starts[index]..program.starts[index + 1]];
-        for (operand, address) in operands.iter_mut().zip(addresses) {
-            *operand = address.load(Ordering::Relaxed);
+        for (operand, i) in operands.iter_mut().zip(program.starts[index]..program.starts[index + 1]) {
+            let stride = self.strides[i].load(Ordering::Relaxed);
+            *operand = self.addresses[i].load(Ordering::Relaxed).wrapping_add(first * stride);
         }
-        // SAFETY: the plan was verified: every operand holds what the step's footprint says for this batch (the arena and the caller's tensors
-        // have been sized for it in `Session::run_into`), the result overlaps nothing that other steps' data still lives in, and the barrier
-        // behind each step keeps steps apart. Threads get disjoint ranges of tasks, and scratch memory of their own behind the buffers.
+        // SAFETY: the plan was verified: every operand holds what the step's footprint says for these samples (arena and tensors were sized for
+        // the batch in `Session::run_into`; the schedule gives every buffer its size a sample, keeps buffers that live at the same time
+        // as far apart as the plan does, and those that cross its division out of the arena), and the barrier behind each step keeps
+        // steps apart. Threads get disjoint ranges of tasks, and scratch memory of their own behind the buffers.
         #[allow(unsafe_code, reason = "the call into generated code")]
         unsafe {
             kernel.run(&operands, batch, range, scratch);
@@ -119,13 +151,21 @@ const MAX_OPERANDS: usize = rnc_plan::limits::MAX_PROGRAM_OPERANDS + 1;
 
 impl Job for Run {
     fn run(&self, thread: usize, threads: usize) {
-        for index in 0..self.program.plan.steps.len() {
+        let batch = self.batch.load(Ordering::Relaxed);
+        let split = self.program.schedule(batch).split;
+        let timed = |index: usize, samples: (usize, usize)| {
             let start = Instant::now();
-            self.step(index, thread, threads);
+            self.step(index, samples, (thread, threads));
             self.barrier.wait(threads);
             if let (0, Some(times)) = (thread, &self.times) {
                 times[index].fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
             }
+        };
+        if split > 0 {
+            for sample in 0..batch {
+                (0..split).for_each(|index| timed(index, (sample, 1)));
+            }
         }
+        (split..self.program.plan.steps.len()).for_each(|index| timed(index, (0, batch)));
     }
 }

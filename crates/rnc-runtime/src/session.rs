@@ -152,9 +152,7 @@ impl Session {
         check_lengths("inputs", &plan.inputs, batch, inputs.iter().map(|slice| slice.len()))?;
         check_lengths("outputs", &plan.outputs, batch, outputs.iter().map(|slice| slice.len()))?;
         let memory = |error| RunError::Memory { batch, error };
-        let bytes = plan.arena_bytes.checked_mul(batch).filter(|_| batch <= rnc_plan::limits::MAX_BATCH);
-        let scratch = self.program.scratch.checked_mul(self.threads);
-        let bytes = bytes.zip(scratch).and_then(|(bytes, scratch)| bytes.checked_add(scratch));
+        let bytes = self.program.memory(batch, self.threads).filter(|_| batch <= rnc_plan::limits::MAX_BATCH);
         let bytes = bytes.ok_or_else(|| memory(std::io::ErrorKind::OutOfMemory.into()))?;
         workspace.arena.reserve(bytes).map_err(memory)?;
         let inputs: smallvec::SmallVec<[_; 4]> = inputs.iter().map(|slice| slice.as_ptr()).collect();
