@@ -3,7 +3,7 @@
 use rnc_plan::cost::Cost;
 use rnc_plan::kernel::KernelSpec;
 
-/// Multiply-adds that are worth a thread of their own: some 2 µs on one core.
+/// Floating-point operations that are worth a thread of their own: some 2 µs on one core.
 const FLOPS: u64 = 200_000;
 
 /// Bytes moved that are worth a thread of their own: likewise.
