@@ -124,7 +124,7 @@ impl Compiled {
     /// # Safety
     /// Every operand must be valid for what the specification's footprint says that the kernel reads and writes for this batch, and `scratch`
     /// for [`Compiled::scratch`] bytes; nothing else may write that memory during the call, nor read what is written, except, for the
-    /// operands, other ranges of tasks of the same step; the range must lie within `tasks().count(batch)`.
+    /// operands, other ranges of tasks of the same step; `batch` must be at least 1, and the range lie within `tasks().count(batch)`.
     #[allow(unsafe_code, reason = "the call into generated code")]
     pub unsafe fn run(&self, operands: &[*mut u8], batch: usize, tasks: Range<usize>, scratch: *mut u8) {
         // SAFETY: the caller vouches for the memory; the code reads as many operands as the specification has.

@@ -20,6 +20,18 @@ pub enum CodegenError {
     #[cfg(target_arch = "x86_64")]
     #[error("the assembler refused a generated instruction (please report this): {0}")]
     Assembler(#[from] iced_x86::IcedError),
+    /// The layer would need an unreasonable amount of code.
+    #[error(
+        "the code of {kernel} would have {found} multiply-adds laid out, the limit is {limit}: its window is too large for its size"
+    )]
+    TooMuchCode {
+        /// The layer.
+        kernel: String,
+        /// What it would take.
+        found: usize,
+        /// What is allowed.
+        limit: usize,
+    },
     /// The layer is so large that an offset does not fit into an instruction.
     #[error("{what} is {bytes} bytes away, more than the 2 GiB that an instruction can reach: the layer is too large")]
     TooLarge {

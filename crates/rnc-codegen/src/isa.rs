@@ -40,11 +40,12 @@ impl Isa {
     pub fn is_supported(self) -> bool {
         match self {
             Self::Baseline => true,
-            #[cfg(target_arch = "x86_64")]
+            // Leaves follow System V's calling convention.
+            #[cfg(all(target_arch = "x86_64", unix))]
             Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(all(target_arch = "x86_64", unix))]
             Self::Avx512 => Self::Avx2.is_supported() && is_x86_feature_detected!("avx512f"),
-            #[cfg(not(target_arch = "x86_64"))]
+            #[cfg(not(all(target_arch = "x86_64", unix)))]
             Self::Avx2 | Self::Avx512 => false,
         }
     }

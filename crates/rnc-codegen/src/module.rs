@@ -144,6 +144,32 @@ impl ModuleBuilder {
         })
     }
 
+    /// Defines a function of so many addresses; `write` gets them and writes its body up to the return.
+    pub fn helper(
+        &mut self,
+        name: &str,
+        addresses: usize,
+        write: impl FnOnce(&mut FunctionBuilder<'_>, &[Value]),
+    ) -> Result<FuncId, CodegenError> {
+        let signature = self.pointers(addresses);
+        self.function(name, signature, |_, builder| {
+            let entry = builder.create_block();
+            builder.append_block_params_for_function_params(entry);
+            builder.switch_to_block(entry);
+            builder.seal_block(entry);
+            let arguments = builder.block_params(entry).to_vec();
+            write(builder, &arguments);
+            builder.ins().return_(&[]);
+            Ok(())
+        })
+    }
+
+    /// Calls a function of this module inside of another.
+    pub fn call(&mut self, builder: &mut FunctionBuilder<'_>, function: FuncId, arguments: &[Value]) {
+        let function = self.module.declare_func_in_func(function, builder.func);
+        builder.ins().call(function, arguments);
+    }
+
     /// Defines a table.
     pub fn table(&mut self, table: Table) -> Result<DataId, CodegenError> {
         let id = self.module.declare_anonymous_data(false, false)?;

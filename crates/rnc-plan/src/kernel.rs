@@ -135,6 +135,9 @@ pub struct Window {
 /// order channel block (of [`Source::channel_block`] channels), kernel row, kernel column, channel in the block; taps on padding are left
 /// out. Then come `+ residual` and the activation. So the bits do not depend on the instruction set, the tile or the number of threads.
 ///
+/// With groups of fewer than 16 channels, a lane also multiplies the other groups' channels of its block, by zero: an infinity or NaN among
+/// those becomes NaN in the lane.
+///
 /// Weights are packed as [`crate::weights`] says. The bias holds `blocks(out) * 16` elements, the residual has the result's layout.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conv {

@@ -19,9 +19,9 @@ pub const MAX_INSTRUCTIONS: usize = 64;
 /// Operands of an elementwise program.
 pub const MAX_PROGRAM_OPERANDS: usize = 16;
 /// Boxes of one copy step: code may be unrolled over them.
-pub const MAX_BOXES: usize = 1 << 16;
+pub const MAX_BOXES: usize = 1 << 13;
 /// Boxes of all copy steps of a plan.
-pub const MAX_PLAN_BOXES: usize = 1 << 20;
+pub const MAX_PLAN_BOXES: usize = 1 << 16;
 /// Loops of one box.
 pub const MAX_LOOPS: usize = 8;
 /// Steps of a plan.

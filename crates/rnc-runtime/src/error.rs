@@ -83,6 +83,9 @@ pub enum RunError {
         /// Elements found.
         found: usize,
     },
+    /// A workspace of another session.
+    #[error("the workspace was made by another session; make one with this session's `workspace()`")]
+    ForeignWorkspace,
     /// Not as many slices as the model has inputs or outputs.
     #[error("the model has {expected} {what}, found {found}")]
     Count {

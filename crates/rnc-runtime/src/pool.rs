@@ -19,6 +19,9 @@ pub trait Job: Send + Sync {
 /// would notice on a battery.
 pub const DEFAULT_SPIN: Duration = Duration::from_micros(200);
 
+/// Most threads of a job; more than any machine has.
+pub const MAX_THREADS: usize = 1024;
+
 /// Threads that a run uses unless told otherwise: the CPUs that affinity and control groups leave to this process.
 pub fn default_threads() -> usize {
     thread::available_parallelism().map_or(1, std::num::NonZero::get)
@@ -91,7 +94,7 @@ impl Workers {
             let job: Arc<dyn Job> = Arc::clone(job) as _;
             worker.post(Work { job, thread: i + 1, threads, spin, pending: Arc::clone(&pending) });
         }
-        job.run(0, threads);
+        run_part(&**job, 0, threads);
         wait_until(|| pending.load(Ordering::Acquire) == 0);
     }
 }
@@ -130,11 +133,25 @@ fn work(mailbox: &Mailbox) {
         let work = mailbox.work.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Work { job, thread, threads, spin: next_spin, pending }) = work {
             spin = next_spin;
-            job.run(thread, threads);
+            run_part(&*job, thread, threads);
             drop(job);
             pending.fetch_sub(1, Ordering::Release);
         }
     }
+}
+
+/// Runs one thread's part. Should it panic, the process ends: other threads still use memory that unwinding would give back.
+fn run_part(job: &dyn Job, thread: usize, threads: usize) {
+    struct AbortOnUnwind;
+    impl Drop for AbortOnUnwind {
+        fn drop(&mut self) {
+            if thread::panicking() {
+                std::process::abort();
+            }
+        }
+    }
+    let _guard = AbortOnUnwind;
+    job.run(thread, threads);
 }
 
 /// Spins, and yields the CPU now and then in case it is the one that the awaited thread needs.

@@ -93,6 +93,11 @@ impl Run {
         }
     }
 
+    /// What the state was made for.
+    pub(crate) fn program(&self) -> &Arc<Program> {
+        &self.program
+    }
+
     /// Resolves every operand to an address. The arena holds what the schedule asks for, and then the threads' scratch memory.
     pub(crate) fn bind(&self, tensors: &Tensors<'_>, arena: &mut Arena) {
         let program = &*self.program;

@@ -30,6 +30,9 @@ impl Schedule {
 
     /// The division that is estimated to move the fewest bytes.
     pub(crate) fn divided(plan: &VerifiedPlan) -> Self {
+        if !keeps_strides(plan) {
+            return Self::together(plan);
+        }
         // A step that takes the batch at once spares its weights' traffic for all samples but one, and brings images from further away.
         let mut gain = 0;
         let mut best = (0, plan.steps.len());
@@ -77,6 +80,19 @@ impl Schedule {
             None => (arena + offset * batch, true),
         }
     }
+}
+
+/// Whether all steps that write a buffer have its samples at the same distance. If not, one sample's first step could write over what
+/// another sample's later step has left.
+fn keeps_strides(plan: &Plan) -> bool {
+    let mut strides = vec![None; plan.buffers.len()];
+    plan.steps.iter().all(|step| {
+        let Operand::Buffer(buffer) = step.operands[0] else { return true };
+        let footprints = footprint::operands(&step.kernel).unwrap_or_default();
+        footprints
+            .first()
+            .is_some_and(|result| *strides[buffer].get_or_insert(result.sample_stride) == result.sample_stride)
+    })
 }
 
 /// Bytes that a step reads for all samples in common, and those that it reads and writes for each.
@@ -154,6 +170,15 @@ mod tests {
         assert_eq!(schedule.bytes(&plan, 3), Some(3 * 4096 + 3 * 4096));
         assert_eq!(schedule.bytes(&plan, 1), Some(4096 + 8192));
         assert_eq!(schedule.bytes(&plan, usize::MAX), None);
+    }
+
+    #[test]
+    fn goes_together_where_a_buffer_is_written_at_different_distances() {
+        let mut plan = plan().into_inner();
+        let KernelSpec::Elementwise(relu) = &mut plan.steps[0].kernel else { panic!("not elementwise") };
+        relu.space = Space::Blocked { blocks: 32, pixels: 1 };
+        plan.steps[0].operands = vec![Operand::Buffer(1), Operand::Buffer(0)];
+        assert!(!keeps_strides(&plan));
     }
 
     #[test]

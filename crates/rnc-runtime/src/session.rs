@@ -76,7 +76,7 @@ impl Session {
     fn verified(plan: VerifiedPlan, options: &Options) -> Result<Self, LoadError> {
         let isa = options.isa.unwrap_or_else(Isa::best);
         let code = Code::compile(plan.steps.iter().map(|step| &step.kernel), isa)?;
-        let threads = options.threads.unwrap_or_else(pool::default_threads).max(1);
+        let threads = options.threads.unwrap_or_else(pool::default_threads).clamp(1, pool::MAX_THREADS);
         let program = Arc::new(Program::new(plan, code));
         Ok(Self { program, threads, spin: options.spin, idle: Mutex::new(Vec::new()) })
     }
@@ -122,8 +122,13 @@ impl Session {
         let arrays = plan.inputs.iter().map(|port| array(port, plan.batch, inputs, &mut batch));
         let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
         let slices: Vec<&[f32]> = arrays.iter().map(|array| array.as_slice().expect("in standard layout")).collect();
-        let batch = batch.unwrap_or(1);
-        let mut outputs: Vec<_> = plan.outputs.iter().map(|port| ArrayD::zeros(shape(port, batch))).collect();
+        let batch = batch.unwrap_or(match plan.batch {
+            Batch::Fixed(n) => n,
+            Batch::Symbolic => 1,
+        });
+        check_batch(plan, batch)?;
+        let outputs = plan.outputs.iter().map(|port| zeros(port, batch));
+        let mut outputs = outputs.collect::<Result<Vec<_>, _>>()?;
         let mut results: Vec<&mut [f32]> =
             outputs.iter_mut().map(|array| array.as_slice_mut().expect("a new array is in standard layout")).collect();
 
@@ -148,6 +153,9 @@ impl Session {
         outputs: &mut [&mut [f32]],
     ) -> Result<(), RunError> {
         let plan = self.plan();
+        if !Arc::ptr_eq(&self.program, workspace.run.program()) {
+            return Err(RunError::ForeignWorkspace);
+        }
         check_batch(plan, batch)?;
         check_lengths("inputs", &plan.inputs, batch, inputs.iter().map(|slice| slice.len()))?;
         check_lengths("outputs", &plan.outputs, batch, outputs.iter().map(|slice| slice.len()))?;
@@ -161,6 +169,16 @@ impl Session {
         pool::run(&workspace.run, self.threads, self.spin);
         Ok(())
     }
+}
+
+/// An array for an output, unless there is no memory for it.
+fn zeros(port: &Port, batch: usize) -> Result<ArrayD<f32>, RunError> {
+    let memory = || RunError::Memory { batch, error: std::io::ErrorKind::OutOfMemory.into() };
+    let len = port.sample_len().and_then(|len| len.checked_mul(batch)).ok_or_else(memory)?;
+    let mut data = Vec::new();
+    data.try_reserve_exact(len).map_err(|_| memory())?;
+    data.resize(len, 0.0);
+    ArrayD::from_shape_vec(shape(port, batch), data).map_err(|_| memory())
 }
 
 fn shape(port: &Port, batch: usize) -> Vec<usize> {

@@ -160,3 +160,11 @@ fn a_measuring_workspace_counts_time_for_every_step() {
     assert!(times.iter().all(|time| *time > 0));
     assert!(session.workspace().step_nanoseconds().is_none());
 }
+
+#[test]
+fn a_workspace_of_another_session_is_refused() {
+    let (small, large) = (session(3, Batch::Symbolic, 1), session(300, Batch::Symbolic, 1));
+    let (mut y, mut z) = ([0.0; 3], [0.0; 3]);
+    let error = small.run_into(&mut large.workspace(), 1, &[&[0.0; 3], &[0.0; 3]], &mut [&mut y, &mut z]).unwrap_err();
+    assert!(matches!(error, RunError::ForeignWorkspace));
+}

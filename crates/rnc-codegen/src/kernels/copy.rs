@@ -3,7 +3,8 @@
 use cranelift_codegen::ir::types::{F32, F32X4, I64};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::FunctionBuilder;
-use rnc_plan::kernel::{Copy, CopyLoop};
+use cranelift_module::FuncId;
+use rnc_plan::kernel::{Copy, CopyBox, CopyLoop};
 
 use super::math::Math;
 use super::{Kernel, Tasks};
@@ -18,14 +19,41 @@ pub fn compile(module: &mut ModuleBuilder, copy: &Copy) -> Result<Kernel, Codege
         [only] if copy.fill.is_none() && only.loops.len() > 1 => only.loops[0].count,
         _ => 1,
     };
-    let function = module.kernel(&name, |_, builder, arguments| {
-        samples(builder, copy, outermost, arguments);
+    let chunks = if outermost > 1 { Vec::new() } else { chunks(module, copy)? };
+    let function = module.kernel(&name, |module, builder, arguments| {
+        samples(module, builder, (copy, outermost, &chunks), arguments);
         Ok(())
     })?;
     Ok(Kernel { function, tasks: Tasks::PerSample(outermost), scratch: 0, name })
 }
 
-fn samples(builder: &mut FunctionBuilder<'_>, copy: &Copy, outermost: usize, arguments: KernelArguments) {
+/// Boxes in a function: Cranelift's time grows faster than its functions do.
+const CHUNK: usize = 32;
+
+/// Functions of source and result, a sample each, that copy some boxes each.
+fn chunks(module: &mut ModuleBuilder, copy: &Copy) -> Result<Vec<FuncId>, CodegenError> {
+    let chunk = |boxes: &[CopyBox]| {
+        module.helper("copy.boxes", 2, |builder, arguments| {
+            for part in boxes {
+                let at = start(builder, (arguments[0], arguments[1]), part);
+                nest(builder, at, &part.loops);
+            }
+        })
+    };
+    copy.boxes.chunks(CHUNK).map(chunk).collect()
+}
+
+fn start(builder: &mut FunctionBuilder<'_>, (source, result): (Value, Value), part: &CopyBox) -> (Value, Value) {
+    let source = builder.ins().iadd_imm_s(source, part.source as i64 * 4);
+    (source, builder.ins().iadd_imm_s(result, part.result as i64 * 4))
+}
+
+fn samples(
+    module: &mut ModuleBuilder,
+    builder: &mut FunctionBuilder<'_>,
+    (copy, outermost, chunks): (&Copy, usize, &[FuncId]),
+    arguments: KernelArguments,
+) {
     let (result, source) = (arguments.operand(builder, 0), arguments.operand(builder, 1));
     for_range(builder, (arguments.begin, arguments.end), 1, |builder, task| {
         let count = builder.ins().iconst(I64, outermost as i64);
@@ -40,14 +68,14 @@ fn samples(builder: &mut FunctionBuilder<'_>, copy: &Copy, outermost: usize, arg
                 builder.ins().store(MEMORY, value, to, 0);
             });
         }
-        for part in &copy.boxes {
-            let source = builder.ins().iadd_imm_s(source, part.source as i64 * 4);
-            let result = builder.ins().iadd_imm_s(result, part.result as i64 * 4);
-            if outermost > 1 {
-                let (source, result) = step(builder, (source, result), part.loops[0], index);
-                nest(builder, (source, result), &part.loops[1..]);
-            } else {
-                nest(builder, (source, result), &part.loops);
+        if outermost > 1 {
+            let part = &copy.boxes[0];
+            let at = start(builder, (source, result), part);
+            let at = step(builder, at, part.loops[0], index);
+            nest(builder, at, &part.loops[1..]);
+        } else {
+            for chunk in chunks {
+                module.call(builder, *chunk, &[source, result]);
             }
         }
     });
@@ -64,6 +92,8 @@ fn nest(builder: &mut FunctionBuilder<'_>, at: (Value, Value), loops: &[CopyLoop
             builder.ins().store(MEMORY, value, at.1, 0);
         }
         [row] if row.source == 1 && row.result == 1 => contiguous(builder, at, row.count),
+        // The step of a single iteration is never taken, and may be anything.
+        [outer, inner @ ..] if outer.count == 1 => nest(builder, at, inner),
         [outer, inner @ ..] => for_count(builder, outer.count, |builder, i| {
             let at = step(builder, at, *outer, i);
             nest(builder, at, inner);

@@ -1,10 +1,12 @@
 //! Pooling over windows of blocked values, 128 bits at a time. A task is one row of one channel block of one sample.
 
+use std::ops::Range;
+
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4, I64};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
-use rnc_plan::kernel::{Binary, Pool, PoolKind, blocks};
+use rnc_plan::kernel::{Binary, Pool, PoolKind, Window, blocks};
 
 use super::math::Math;
 use super::{Kernel, Tasks};
@@ -40,21 +42,82 @@ fn rows(builder: &mut FunctionBuilder<'_>, pool: &Pool, arguments: KernelArgumen
         let y = builder.ins().urem(task, rows);
         let source = offset(builder, source, plane, (pool.input.height * pool.input.width * BLOCK_BYTES) as i64);
         let result = offset(builder, result, task, (width * BLOCK_BYTES) as i64);
-        for_count(builder, width, |builder, x| {
-            sums.start(builder, pool.kind);
-            window(
-                builder,
-                pool,
-                [y, x],
-                |builder, offset| {
+        let edge = |builder: &mut FunctionBuilder<'_>, columns: Range<usize>| {
+            let [start, end] = [columns.start, columns.end].map(|x| builder.ins().iconst(I64, x as i64));
+            for_range(builder, (start, end), 1, |builder, x| {
+                sums.start(builder, pool.kind);
+                let take = |builder: &mut FunctionBuilder<'_>, offset| {
                     let at = builder.ins().iadd(source, offset);
-                    sums.take(builder, pool.kind, at);
-                },
-                sums.count,
-            );
-            let to = offset(builder, result, x, BLOCK_BYTES as i64);
-            sums.store(builder, pool.kind, to);
-        });
+                    sums.take(builder, pool.kind, (at, 0));
+                };
+                window(builder, pool, [y, x], take, sums.count);
+                let to = offset(builder, result, x, BLOCK_BYTES as i64);
+                sums.store(builder, pool.kind, to);
+            });
+        };
+        let Some([full_rows, full_columns]) = interior(pool) else { return edge(builder, 0..width) };
+        let [inside, outside, after] = [(); 3].map(|()| builder.create_block());
+        let shifted = builder.ins().iadd_imm_s(y, -(full_rows.start as i64));
+        let full = builder.ins().icmp_imm_u(IntCC::UnsignedLessThan, shifted, full_rows.len() as i64);
+        builder.ins().brif(full, inside, &[], outside, &[]);
+        for (block, columns) in [(inside, full_columns), (outside, 0..0)] {
+            builder.switch_to_block(block);
+            builder.seal_block(block);
+            edge(builder, 0..columns.start);
+            if !columns.is_empty() {
+                interior_columns(builder, pool, (&sums, columns.clone()), (source, result, y));
+            }
+            edge(builder, columns.end..width);
+            builder.ins().jump(after, &[]);
+        }
+        builder.switch_to_block(after);
+        builder.seal_block(after);
+    });
+}
+
+/// Windows of more taps than this are not laid out without loops.
+const MOST_UNROLLED_TAPS: usize = 16;
+
+/// Rows and columns of the result whose windows lie in the source, if it is worth having code for them.
+fn interior(pool: &Pool) -> Option<[Range<usize>; 2]> {
+    let Window { kernel, stride, pad, dilation } = pool.window;
+    let size = [pool.input.height, pool.input.width];
+    let ranges = [0, 1].map(|axis| {
+        let reach = (kernel[axis] - 1) * dilation[axis];
+        let first = pad[axis].div_ceil(stride[axis]);
+        let end = (size[axis] + pad[axis]).checked_sub(reach + 1).map_or(0, |last| last / stride[axis] + 1);
+        first..end.min(pool.output[axis])
+    });
+    let worth = kernel[0] * kernel[1] <= MOST_UNROLLED_TAPS && ranges.iter().all(|range| !range.is_empty());
+    worth.then_some(ranges)
+}
+
+/// The results of one row whose windows lie in the source: no tap needs a check.
+fn interior_columns(
+    builder: &mut FunctionBuilder<'_>,
+    pool: &Pool,
+    (sums, columns): (&Sums, Range<usize>),
+    (source, result, y): (Value, Value, Value),
+) {
+    let Window { kernel, stride, pad, dilation } = pool.window;
+    let row_bytes = pool.input.width * BLOCK_BYTES;
+    let corner = pad[0] * row_bytes + pad[1] * BLOCK_BYTES;
+    let source = offset(builder, source, y, (stride[0] * row_bytes) as i64);
+    let source = builder.ins().iadd_imm_s(source, -(corner as i64));
+    let [start, end] = [columns.start, columns.end].map(|x| builder.ins().iconst(I64, x as i64));
+    for_range(builder, (start, end), 1, |builder, x| {
+        sums.start(builder, pool.kind);
+        let first = offset(builder, source, x, (stride[1] * BLOCK_BYTES) as i64);
+        for ky in 0..kernel[0] {
+            let row = builder.ins().iadd_imm_s(first, (ky * dilation[0] * row_bytes) as i64);
+            for kx in 0..kernel[1] {
+                sums.take(builder, pool.kind, (row, (kx * dilation[1] * BLOCK_BYTES) as i32));
+            }
+        }
+        let taps = builder.ins().iconst(I64, (kernel[0] * kernel[1]) as i64);
+        builder.def_var(sums.count, taps);
+        let to = offset(builder, result, x, BLOCK_BYTES as i64);
+        sums.store(builder, pool.kind, to);
     });
 }
 
@@ -137,13 +200,14 @@ impl Sums {
         builder.def_var(self.count, zero);
     }
 
-    fn take(&self, builder: &mut FunctionBuilder<'_>, kind: PoolKind, at: Value) {
+    /// Takes the sixteen channels of the pixel at an address and a distance from it.
+    fn take(&self, builder: &mut FunctionBuilder<'_>, kind: PoolKind, (at, distance): (Value, i32)) {
         let function = match kind {
             PoolKind::Max => Binary::Max,
             PoolKind::Average | PoolKind::AverageWithPadding { .. } => Binary::Add,
         };
         for (i, part) in self.parts.into_iter().enumerate() {
-            let value = builder.ins().load(F32X4, MEMORY, at, i as i32 * 16);
+            let value = builder.ins().load(F32X4, MEMORY, at, distance + i as i32 * 16);
             let old = builder.use_var(part);
             let new = Math { builder, ty: F32X4 }.binary(function, old, value);
             builder.def_var(part, new);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rnc::passes::{PASSES, Report};
+use rnc::plan::limits::MAX_BATCH;
 use rnc::{CompileOptions, Compiled, Source};
 
 use super::failure::Failure;
@@ -58,7 +59,7 @@ impl Dims {
 
 impl Compile {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        files::check_target(&self.output)?;
+        files::check_target(&self.output, [self.model.as_path()])?;
         let options = CompileOptions { exact: self.exact, ..self.dims.options() };
         let compiled = rnc::compile(Source::File(&self.model), &options)?;
         let start = Instant::now();
@@ -132,8 +133,8 @@ fn passes_table(report: &Report) -> String {
 fn dim(text: &str) -> Result<(String, usize), String> {
     let (name, size) = text.rsplit_once('=').ok_or_else(|| format!("`{text}` is not NAME=SIZE, as in N=4"))?;
     match size.parse() {
-        Ok(size) if size > 0 && !name.is_empty() => Ok((name.to_owned(), size)),
-        _ => Err(format!("`{text}` is not NAME=SIZE with a size from 1 up, as in N=4")),
+        Ok(size) if (1..=MAX_BATCH).contains(&size) && !name.is_empty() => Ok((name.to_owned(), size)),
+        _ => Err(format!("`{text}` is not NAME=SIZE with a size from 1 to {MAX_BATCH}, as in N=4")),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 
 /// Writes a file: `fill` writes to a temporary file in the same folder, which then takes its name. A device or pipe is written directly.
 pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), Failure> {
@@ -26,8 +26,14 @@ pub(crate) fn write_npy(path: &Path, array: &ndarray::ArrayD<f32>) -> Result<(),
     })
 }
 
-/// Finds out before any work whether a file can be written at all.
-pub(crate) fn check_target(path: &Path) -> Result<(), Failure> {
+/// Finds out before any work whether a file can be written at all, and that it is none of those that are read.
+pub(crate) fn check_target<'a>(path: &Path, read: impl IntoIterator<Item = &'a Path>) -> Result<(), Failure> {
+    if let Ok(target) = path.canonicalize()
+        && let Some(same) = read.into_iter().find(|file| file.canonicalize().is_ok_and(|file| file == target))
+    {
+        let message = format!("{} would be overwritten: it is also read, as {}", path.display(), same.display());
+        return Err(Failure::new(Kind::Usage, message).with_help("give the output another name"));
+    }
     if path.is_dir() {
         return Err(Failure::file("write", path, "it is a directory"));
     }
@@ -80,9 +86,9 @@ mod tests {
     #[test]
     fn a_directory_and_a_missing_folder_are_found_before_any_work() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(check_target(folder.path()).unwrap_err().to_string().contains("it is a directory"));
-        let error = check_target(&folder.path().join("none/x")).unwrap_err();
+        assert!(check_target(folder.path(), []).unwrap_err().to_string().contains("it is a directory"));
+        let error = check_target(&folder.path().join("none/x"), []).unwrap_err();
         assert!(error.to_string().contains("there is no directory"), "{error}");
-        check_target(&folder.path().join("x")).unwrap();
+        check_target(&folder.path().join("x"), []).unwrap();
     }
 }

@@ -53,7 +53,7 @@ impl Zoo {
         let (Some(name), Some(output)) = (&self.name, &self.output) else {
             return Err(Failure::new(Kind::Usage, "a model and an output file are needed"));
         };
-        files::check_target(output)?;
+        files::check_target(output, [])?;
         let batch = self.batch.map_or(Dim::Batch, Dim::Fixed);
         let options = ZooOptions { seed: self.seed, classes: self.classes, batch, image: self.size };
         let bytes = rnc_zoo::build_onnx(name, &options)?;

@@ -43,7 +43,7 @@ impl<'a> Geometry<'a> {
     /// What the code of a tile depends on: its pixels relative to the first one, and the taps that fall inside of the source.
     pub(super) fn variant(&self, tile: &[Place]) -> Result<(Vec<Pixel>, Vec<Tap>), CodegenError> {
         let origin = self.place(tile[0]);
-        let pixels = tile
+        let pixels: Vec<Pixel> = tile
             .iter()
             .map(|place| {
                 let (x, out) = self.place(*place);
@@ -52,7 +52,9 @@ impl<'a> Geometry<'a> {
             .collect::<Result<_, CodegenError>>()?;
         let [rows, columns] = self.conv.window.kernel;
         let taps = (0..rows * columns).map(|index| self.tap(tile, index, [index / columns, index % columns]));
-        let taps = taps.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|tap| tap.inside.contains(&true)).collect();
+        let taps: Vec<Tap> = taps.collect::<Result<_, _>>()?;
+        let taps: Vec<Tap> = taps.into_iter().filter(|tap| tap.inside.contains(&true)).collect();
+        check_reach(&pixels, &taps)?;
         Ok((pixels, taps))
     }
 
@@ -69,4 +71,15 @@ impl<'a> Geometry<'a> {
         let x = (dy * self.conv.input.width + dx) as i64 * self.pixel;
         Ok(Tap { x: near("a tap", x)?, index: index as i32, inside: tile.iter().map(inside).collect() })
     }
+}
+
+/// A tap of a pixel is addressed by the sum of their distances, give or take what the tile has advanced its pointers by.
+fn check_reach(pixels: &[Pixel], taps: &[Tap]) -> Result<(), CodegenError> {
+    const ADVANCED: i64 = 1 << 20;
+    for (tap, (pixel, _)) in taps.iter().flat_map(|tap| pixels.iter().zip(&tap.inside).map(move |pixel| (tap, pixel))) {
+        let reach = i64::from(pixel.x) + i64::from(tap.x);
+        near("a tile's tap", reach + ADVANCED)?;
+        near("a tile's tap", reach - ADVANCED)?;
+    }
+    Ok(())
 }

@@ -91,6 +91,15 @@ impl Shape {
     }
 }
 
+/// Most multiply-adds (pixels × taps × vectors) of all of a layer's tiles together, some hundred times what a large layer of a real network has.
+const fn most_code(isa: Isa) -> usize {
+    match isa {
+        Isa::Avx512 | Isa::Avx2 => 1 << 21,
+        // Cranelift takes some hundred times as long as the assembler.
+        Isa::Baseline => 1 << 17,
+    }
+}
+
 /// Bytes of a panel's weights.
 fn panel_bytes(conv: &Conv, panel: &Panel) -> usize {
     let taps = conv.window.kernel[0] * conv.window.kernel[1];
@@ -121,8 +130,19 @@ fn tables(module: &mut ModuleBuilder, shape: &Shape) -> Result<Tables, CodegenEr
     let mut variants = Numbering::new();
     let panel_classes: Vec<_> =
         shape.panels.iter().map(|panel| classes.number((panel.columns.clone(), panel.channels.len()))).collect();
-    let tile_variants = shape.tiles.iter().map(|tile| Ok(variants.number(geometry.variant(tile)?)));
-    let tile_variants = tile_variants.collect::<Result<Vec<_>, CodegenError>>()?;
+    let mut tile_variants = Vec::with_capacity(shape.tiles.len());
+    let mut laid_out = 0;
+    for tile in &shape.tiles {
+        let variant = geometry.variant(tile)?;
+        let work = variant.0.len() * variant.1.len() * shape.panels[0].columns.len() * classes.0.len();
+        let known = variants.0.len();
+        tile_variants.push(variants.number(variant));
+        laid_out += work * (variants.0.len() - known);
+        let limit = most_code(module.isa());
+        if laid_out > limit {
+            return Err(CodegenError::TooMuchCode { kernel: name(&shape.conv), found: laid_out, limit });
+        }
+    }
 
     let mut leaves = Table::default();
     for (pixels, taps) in &variants.0 {

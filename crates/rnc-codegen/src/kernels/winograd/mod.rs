@@ -70,6 +70,7 @@ impl<'a> Layout<'a> {
             product_position: channel_block + BLOCK_BYTES,
         };
         let plane = conv.input.height.max(conv.output.height) * conv.input.width.max(conv.output.width) * BLOCK_BYTES;
+        near("a patch of the layer", (m + 2) * (conv.input.width.max(conv.output.width) + m + 2) * BLOCK_BYTES)?;
         for bytes in [layout.scratch(), plane] {
             near("a plane of the layer", bytes)?;
         }

@@ -71,7 +71,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "REF.npz")]
     expect: Option<PathBuf>,
     /// How far outputs may be from those expected, relative to the largest magnitude expected.
-    #[arg(long, value_name = "X", default_value_t = 1e-4, requires = "expect")]
+    #[arg(long, value_name = "X", default_value_t = 1e-4, requires = "expect", value_parser = tolerance)]
     tolerance: f64,
     /// Instruction set: baseline, avx2 or avx512. The best one of this CPU if not given.
     #[arg(long, env = "RNC_ISA", value_name = "ISA")]
@@ -94,9 +94,17 @@ pub(crate) struct Loaded {
 }
 
 impl Run {
+    /// All files that a run reads.
+    fn files_read(&self) -> impl Iterator<Item = &Path> {
+        let tensors =
+            self.input.iter().map(|input| Path::new(input.split_once('=').map_or(input.as_str(), |(_, file)| file)));
+        let single = [Some(&self.plan), self.labels.as_ref(), self.expect.as_ref()];
+        tensors.chain(single.into_iter().flatten().chain(&self.images).map(PathBuf::as_path))
+    }
+
     pub(crate) fn run(&self) -> Result<(), Failure> {
         if let Some(save) = &self.save {
-            files::check_target(save)?;
+            files::check_target(save, self.files_read())?;
         }
         let labels = self.labels.as_deref().map(classify::read_labels).transpose()?;
         let Loaded { session, time: load } = load(&self.plan, self.isa, self.threads)?;
@@ -151,6 +159,11 @@ fn save_outputs(path: &Path, outputs: &[(String, ArrayD<f32>)]) -> Result<(), Fa
 
 fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| format!("`{text}` is not a number from 1 up"))
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
+    value.ok_or_else(|| format!("`{text}` is not a number from 0 up"))
 }
 
 /// More threads than any machine has CPUs are a mistake.
