@@ -124,25 +124,38 @@ impl<T: Clone + Eq + Hash> Numbering<T> {
     }
 }
 
-fn tables(module: &mut ModuleBuilder, shape: &Shape) -> Result<Tables, CodegenError> {
-    let geometry = Geometry::new(&shape.conv)?;
-    let mut classes = Numbering::new();
+/// A tile's code depends on its pixels and on the taps that they have.
+type Variant = (Vec<Pixel>, Vec<Tap>);
+
+/// The different tiles, each of which is written for so many classes of panels, and which of them each tile is.
+fn variants(
+    isa: Isa,
+    shape: &Shape,
+    geometry: &Geometry<'_>,
+    classes: usize,
+) -> Result<(Numbering<Variant>, Vec<usize>), CodegenError> {
     let mut variants = Numbering::new();
-    let panel_classes: Vec<_> =
-        shape.panels.iter().map(|panel| classes.number((panel.columns.clone(), panel.channels.len()))).collect();
-    let mut tile_variants = Vec::with_capacity(shape.tiles.len());
-    let mut laid_out = 0;
+    let mut numbers = Vec::with_capacity(shape.tiles.len());
+    let (mut laid_out, limit) = (0, most_code(isa));
     for tile in &shape.tiles {
         let variant = geometry.variant(tile)?;
-        let work = variant.0.len() * variant.1.len() * shape.panels[0].columns.len() * classes.0.len();
+        let work = variant.0.len() * variant.1.len() * shape.panels[0].columns.len() * classes;
         let known = variants.0.len();
-        tile_variants.push(variants.number(variant));
+        numbers.push(variants.number(variant));
         laid_out += work * (variants.0.len() - known);
-        let limit = most_code(module.isa());
         if laid_out > limit {
             return Err(CodegenError::TooMuchCode { kernel: name(&shape.conv), found: laid_out, limit });
         }
     }
+    Ok((variants, numbers))
+}
+
+fn tables(module: &mut ModuleBuilder, shape: &Shape) -> Result<Tables, CodegenError> {
+    let geometry = Geometry::new(&shape.conv)?;
+    let mut classes = Numbering::new();
+    let panel_classes: Vec<_> =
+        shape.panels.iter().map(|panel| classes.number((panel.columns.clone(), panel.channels.len()))).collect();
+    let (variants, tile_variants) = variants(module.isa(), shape, &geometry, classes.0.len())?;
 
     let mut leaves = Table::default();
     for (pixels, taps) in &variants.0 {
