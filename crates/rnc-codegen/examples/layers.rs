@@ -47,8 +47,14 @@ fn spec([inputs, outputs, kernel, stride, size, _]: [usize; 6], exact: bool) -> 
         residual: false,
         activation: Activation::Relu,
     };
-    if kernel == 3 && stride == 1 && !exact {
-        KernelSpec::Winograd(Winograd { conv, tile: if size > 7 { 4 } else { 2 } })
+    // As `rnc-lower` chooses.
+    let tile = match (kernel, stride, size) {
+        (3, 1, 14..) | (3, 2, 28..) => Some(4),
+        (3, 1, _) | (3, 2, 14..) => Some(2),
+        _ => None,
+    };
+    if let Some(tile) = tile.filter(|_| !exact) {
+        KernelSpec::Winograd(Winograd { conv, tile })
     } else {
         KernelSpec::Conv(conv)
     }

@@ -3,21 +3,26 @@
 mod support;
 
 use rnc_plan::kernel::{Activation, BLOCK, Conv, Extent, KernelSpec, Source, Window, Winograd, blocks};
-use rnc_plan::winograd::WeightTransform;
+use rnc_plan::winograd::{Filtering, WeightTransform};
 use support::{Random, assert_same_bits, isas, naive, run, sizes};
 
-/// Channels in and out, the source's size, padding above, left, below and right.
+/// Channels in and out, the source's size, padding above, left, below and right. With stride 1.
 fn conv(channels: [usize; 2], size: [usize; 2], pad: [usize; 4]) -> Conv {
+    strided(1, channels, size, pad)
+}
+
+fn strided(stride: usize, channels: [usize; 2], size: [usize; 2], pad: [usize; 4]) -> Conv {
+    let windows = |size: usize, pad: usize| (size + pad - 3) / stride + 1;
     Conv {
         input: Extent { channels: channels[0], height: size[0], width: size[1] },
         source: Source::Blocked,
         output: Extent {
             channels: channels[1],
-            height: size[0] + pad[0] + pad[2] - 2,
-            width: size[1] + pad[1] + pad[3] - 2,
+            height: windows(size[0], pad[0] + pad[2]),
+            width: windows(size[1], pad[1] + pad[3]),
         },
         groups: 1,
-        window: Window { kernel: [3, 3], stride: [1, 1], pad: [pad[0], pad[1]], dilation: [1, 1] },
+        window: Window { kernel: [3, 3], stride: [stride; 2], pad: [pad[0], pad[1]], dilation: [1, 1] },
         residual: false,
         activation: Activation::None,
     }
@@ -41,7 +46,9 @@ fn check(conv: &Conv, tile: usize, batch: usize) {
 fn sizes_that_are_no_multiple_of_the_tile_agree() {
     for tile in [2, 4] {
         for size in [[1, 1], [2, 3], [4, 4], [7, 7], [9, 14], [14, 14], [5, 33]] {
-            check(&conv([16, 16], size, [1; 4]), tile, 1);
+            for stride in [1, 2] {
+                check(&strided(stride, [16, 16], size, [1; 4]), tile, 1);
+            }
         }
     }
 }
@@ -50,7 +57,9 @@ fn sizes_that_are_no_multiple_of_the_tile_agree() {
 fn padding_at_any_edge_agrees() {
     for tile in [2, 4] {
         for pad in [[0; 4], [1, 0, 0, 1], [0, 1, 1, 0], [2, 2, 2, 2], [3, 2, 1, 2]] {
-            check(&conv([16, 16], [6, 8], pad), tile, 1);
+            for stride in [1, 2] {
+                check(&strided(stride, [16, 16], [6, 8], pad), tile, 1);
+            }
         }
     }
 }
@@ -59,7 +68,9 @@ fn padding_at_any_edge_agrees() {
 fn channels_that_fill_no_block_agree() {
     for tile in [2, 4] {
         for channels in [[1, 1], [5, 20], [40, 33], [64, 16]] {
-            check(&conv(channels, [8, 8], [1; 4]), tile, 2);
+            for stride in [1, 2] {
+                check(&strided(stride, channels, [8, 8], [1; 4]), tile, 2);
+            }
         }
     }
 }
@@ -71,7 +82,9 @@ fn residual_and_activation_agree() {
             for activation in
                 [Activation::None, Activation::Relu, Activation::Clip { min: (-0.5).into(), max: 1.0.into() }]
             {
-                check(&Conv { residual, activation, ..conv([16, 32], [9, 7], [1; 4]) }, tile, 2);
+                for stride in [1, 2] {
+                    check(&Conv { residual, activation, ..strided(stride, [16, 32], [9, 7], [1; 4]) }, tile, 2);
+                }
             }
         }
     }
@@ -81,6 +94,8 @@ fn residual_and_activation_agree() {
 fn several_blocks_of_tiles_agree() {
     check(&conv([32, 32], [40, 40], [1; 4]), 4, 2);
     check(&conv([16, 16], [31, 17], [1; 4]), 2, 1);
+    check(&strided(2, [32, 16], [60, 40], [1; 4]), 4, 2);
+    check(&strided(2, [16, 32], [33, 62], [1; 4]), 2, 1);
     // So many channels that fewer tiles fit a block.
     check(&conv([700, 16], [12, 12], [1; 4]), 4, 1);
 }
@@ -89,27 +104,27 @@ fn several_blocks_of_tiles_agree() {
 /// 2.6e-6), those of F(2) not.
 #[test]
 fn results_are_those_of_the_convolution() {
-    for (tile, tolerance) in [(2, 2e-6), (4, 5e-6)] {
-        let conv = conv([256, 16], [14, 14], [1; 4]);
+    for (tile, stride, tolerance) in [(2, 1, 2e-6), (4, 1, 5e-6), (2, 2, 2e-6), (4, 2, 5e-6)] {
+        let conv = strided(stride, [256, 16], [14, 14], [1; 4]);
+        let filtering = Filtering::new(tile, stride).unwrap();
         let mut random = Random(11);
         let filters: Vec<[f32; 9]> = (0..256 * 16).map(|_| std::array::from_fn(|_| random.float())).collect();
         let x = random.floats(14 * 14 * 256);
         let bias = random.floats(16);
         let mut packed = vec![0.0; blocks(256) * 9 * BLOCK * BLOCK];
-        let positions = (tile + 2) * (tile + 2);
-        let mut transformed = vec![0.0; positions * 256 * BLOCK];
+        let mut transformed = vec![0.0; filtering.points().pow(2) * 256 * BLOCK];
         for (i, filter) in filters.iter().enumerate() {
             let (o, c) = (i / 256, i % 256);
             for tap in 0..9 {
                 packed[((c / BLOCK * 9 + tap) * BLOCK + c % BLOCK) * BLOCK + o] = filter[tap];
             }
-            WeightTransform::new(tile).apply(filter, |p, value| transformed[(p * 256 + c) * BLOCK + o] = value);
+            WeightTransform::new(filtering).apply(filter, |p, value| transformed[(p * 256 + c) * BLOCK + o] = value);
         }
         let expected = naive::conv(&conv, 1, &[x.clone(), packed, bias.clone()]);
         let found =
             run(&KernelSpec::Winograd(Winograd { conv, tile }), isas().last().unwrap(), 1, &[x, transformed, bias], 1);
         let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
         let error = found.iter().zip(&expected).fold(0.0f32, |a, (x, y)| a.max((x - y).abs()));
-        assert!(error <= tolerance * largest, "F({tile}): {}", error / largest);
+        assert!(error <= tolerance * largest, "F({tile}), stride {stride}: {}", error / largest);
     }
 }

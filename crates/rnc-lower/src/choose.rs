@@ -3,22 +3,20 @@
 //! Times are in cycles of a core that starts one multiply-add of 16 lanes a cycle; only their order matters. They are for one sample: a batch
 //! reads weights less often, which makes Winograd better still.
 
-use rnc_plan::kernel::{Conv, Source, blocks};
+use rnc_plan::kernel::{Conv, Source, Window, blocks};
+use rnc_plan::winograd::Filtering;
 
 /// How a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Algorithm {
     /// As the model says it.
     Direct,
-    /// By Winograd's F(tile×tile, 3×3).
-    Winograd {
-        /// Rows and columns of a tile.
-        tile: usize,
-    },
+    /// By Winograd's method.
+    Winograd(Filtering),
 }
 
-/// Bytes of weights that come from beyond the second-level cache in a cycle (measured on Zen 4: 20 GB/s at 3.7 GHz).
-const WEIGHT_BYTES: f64 = 6.0;
+/// Bytes of weights that come from beyond the second-level cache in a cycle (measured on Zen 4 in the kernels themselves: 14 GB/s at 3.7 GHz).
+const WEIGHT_BYTES: f64 = 4.0;
 
 /// Cycles that the two transforms take for one position of a patch of 16 channels: a load, a store, and the arithmetic of two dimensions
 /// (measured on Zen 4).
@@ -26,17 +24,17 @@ const TRANSFORM: f64 = 5.0;
 
 /// The fastest algorithm.
 pub(crate) fn algorithm(conv: &Conv) -> Algorithm {
-    let winograd = [4, 2].map(|tile| Algorithm::Winograd { tile });
-    let candidates = std::iter::once(Algorithm::Direct).chain(winograd.into_iter().filter(|_| is_winograd(conv)));
+    let candidates = std::iter::once(Algorithm::Direct).chain(filterings(conv).map(Algorithm::Winograd));
     let time = |algorithm: &Algorithm| time(conv, *algorithm);
     candidates.min_by(|a, b| time(a).total_cmp(&time(b))).unwrap_or(Algorithm::Direct)
 }
 
-/// Whether Winograd's method computes the convolution.
-fn is_winograd(conv: &Conv) -> bool {
-    let window = conv.window;
-    let shape = window.kernel == [3, 3] && window.stride == [1, 1] && window.dilation == [1, 1];
-    shape && conv.groups == 1 && conv.source == Source::Blocked
+/// The forms of Winograd's method that compute the convolution.
+fn filterings(conv: &Conv) -> impl Iterator<Item = Filtering> {
+    let Window { kernel, stride, dilation, .. } = conv.window;
+    let shape = kernel == [3, 3] && stride[0] == stride[1] && dilation == [1, 1];
+    let fits = shape && conv.groups == 1 && conv.source == Source::Blocked;
+    [4, 2].into_iter().filter(move |_| fits).filter_map(move |tile| Filtering::new(tile, stride[0]))
 }
 
 fn time(conv: &Conv, algorithm: Algorithm) -> f64 {
@@ -45,32 +43,44 @@ fn time(conv: &Conv, algorithm: Algorithm) -> f64 {
     let weights = |vectors: f64| vectors * 64.0 / WEIGHT_BYTES;
     match algorithm {
         Algorithm::Direct => {
-            let depth = (conv.window.kernel[0] * conv.window.kernel[1]) as f64 * inputs / conv.groups as f64;
-            let pixels = (conv.output.height * conv.output.width) as f64;
-            (pixels * depth * outputs).max(weights(depth * outputs))
+            let channels = inputs / conv.groups as f64;
+            let window = (conv.window.kernel[0] * conv.window.kernel[1]) as f64;
+            let rows = taps_inside(&conv.window, 0, [conv.input.height, conv.output.height]);
+            let columns = taps_inside(&conv.window, 1, [conv.input.width, conv.output.width]);
+            ((rows * columns) as f64 * channels * outputs).max(weights(window * channels * outputs))
         }
-        Algorithm::Winograd { tile } => {
-            let positions = ((tile + 2) * (tile + 2)) as f64;
+        Algorithm::Winograd(filtering) => {
+            let (positions, points) = (filtering.positions().pow(2) as f64, filtering.points().pow(2) as f64);
+            let tile = filtering.tile();
             let tiles = (conv.output.height.div_ceil(tile) * conv.output.width.div_ceil(tile)) as f64;
-            let products = (tiles * positions * inputs * outputs).max(weights(positions * inputs * outputs));
+            let products = (tiles * positions * inputs * outputs).max(weights(points * inputs * outputs));
             products + tiles * positions * (input_blocks + outputs) * TRANSFORM
         }
     }
 }
 
+/// Taps that fall on the source along an axis, over all windows. Those on padding cost nothing.
+fn taps_inside(window: &Window, axis: usize, [input, output]: [usize; 2]) -> usize {
+    let taps = (0..output).flat_map(|at| (0..window.kernel[axis]).map(move |tap| (at, tap)));
+    let place = |(at, tap): (usize, usize)| at * window.stride[axis] + tap * window.dilation[axis];
+    let pad = window.pad[axis];
+    taps.filter(|at| (pad..pad + input).contains(&place(*at))).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rnc_plan::kernel::{Activation, Extent, Window};
+    use rnc_plan::kernel::{Activation, Extent};
 
-    fn layer(channels: usize, size: usize) -> Conv {
-        let extent = Extent { channels, height: size, width: size };
+    /// A layer of so many channels whose result is `size` × `size`.
+    fn layer(channels: usize, size: usize, stride: usize) -> Conv {
+        let output = Extent { channels, height: size, width: size };
         Conv {
-            input: extent,
+            input: Extent { channels, height: size * stride, width: size * stride },
             source: Source::Blocked,
-            output: extent,
+            output,
             groups: 1,
-            window: Window { kernel: [3, 3], stride: [1, 1], pad: [1, 1], dilation: [1, 1] },
+            window: Window { kernel: [3, 3], stride: [stride; 2], pad: [1, 1], dilation: [1, 1] },
             residual: false,
             activation: Activation::None,
         }
@@ -78,23 +88,33 @@ mod tests {
 
     #[test]
     fn takes_the_algorithm_that_measured_best_on_the_layers_of_resnet50() {
-        for (channels, size, tile) in [(64, 56, 4), (128, 28, 4), (256, 14, 4), (512, 7, 2)] {
-            assert_eq!(algorithm(&layer(channels, size)), Algorithm::Winograd { tile }, "{channels} channels");
+        let winograd = |tile, stride| Algorithm::Winograd(Filtering::new(tile, stride).unwrap());
+        for (channels, size, stride, best) in [
+            (64, 56, 1, winograd(4, 1)),
+            (128, 28, 1, winograd(4, 1)),
+            (256, 14, 1, winograd(4, 1)),
+            (512, 7, 1, winograd(2, 1)),
+            (128, 28, 2, winograd(4, 2)),
+            (256, 14, 2, winograd(2, 2)),
+            (512, 7, 2, Algorithm::Direct),
+        ] {
+            assert_eq!(algorithm(&layer(channels, size, stride)), best, "{channels} channels, stride {stride}");
         }
     }
 
     #[test]
     fn computes_directly_what_winograd_cannot_and_what_is_not_worth_it() {
-        let base = layer(64, 56);
+        let base = layer(64, 56, 1);
         let window = base.window;
         for conv in [
             Conv { groups: 4, ..base.clone() },
-            Conv { window: Window { stride: [2, 2], ..window }, ..base.clone() },
+            Conv { window: Window { stride: [3, 3], ..window }, ..base.clone() },
+            Conv { window: Window { stride: [1, 2], ..window }, ..base.clone() },
             Conv { window: Window { dilation: [2, 2], ..window }, ..base.clone() },
             Conv { window: Window { kernel: [1, 1], ..window }, ..base.clone() },
             Conv { source: Source::Planar, ..base.clone() },
-            layer(64, 1),
-            layer(3, 32),
+            layer(64, 1, 1),
+            layer(3, 32, 1),
         ] {
             assert_eq!(algorithm(&conv), Algorithm::Direct, "{conv:?}");
         }

@@ -42,7 +42,7 @@ pub(crate) fn lower(cx: &mut Context<'_>, node: NodeId, conv: &Conv2d) -> Result
     let name = cx.graph.node(operands.weights).name();
     let packed = match algorithm {
         Algorithm::Direct => cx.packer.conv(operands.weights, name, weights, &spec),
-        Algorithm::Winograd { tile } => cx.packer.winograd(operands.weights, name, weights, (&spec, tile)),
+        Algorithm::Winograd(filtering) => cx.packer.winograd(operands.weights, name, weights, (&spec, filtering)),
     };
     let packed = packed.ok_or_else(|| Reason::new("packed weights overflow", "weights that fit into memory"))?;
     let x = cx.place(x, layout)?;
@@ -53,7 +53,7 @@ pub(crate) fn lower(cx: &mut Context<'_>, node: NodeId, conv: &Conv2d) -> Result
     places.extend(residual.map(|r| r.place));
     let kernel = match algorithm {
         Algorithm::Direct => KernelSpec::Conv(spec),
-        Algorithm::Winograd { tile } => KernelSpec::Winograd(Winograd { conv: spec, tile }),
+        Algorithm::Winograd(filtering) => KernelSpec::Winograd(Winograd { conv: spec, tile: filtering.tile() }),
     };
     cx.emit(cx.name(node), kernel, places)?;
     cx.define(node, Layout::Blocked, result);

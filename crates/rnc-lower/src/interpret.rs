@@ -8,7 +8,6 @@ use rnc_plan::kernel::{
     Softmax, Source, Space, Unary, Window, Winograd, blocks,
 };
 use rnc_plan::weights::weight_blocks;
-use rnc_plan::winograd::{data_transform, result_transform};
 use rnc_plan::{Operand, Plan, footprint};
 
 /// The outputs of a plan on `batch` samples of its inputs.
@@ -78,8 +77,9 @@ fn activate(activation: Activation, x: f32) -> f32 {
 /// By the definition, in f64: `Y = Aᵀ [U ⊙ (Bᵀ d B)] A` for each tile.
 fn winograd(spec: &Winograd, operands: &[Vec<f32>], result: &mut [f32]) {
     let Winograd { conv: Conv { input, output, window, .. }, tile: m } = spec;
-    let (data, outcome) = (data_transform(*m), result_transform(*m));
-    let size = m + 2;
+    let filtering = spec.filtering().expect("fits");
+    let (data, outcome) = (filtering.data_transform(), filtering.result_transform());
+    let (size, points, stride) = (filtering.positions(), filtering.points(), filtering.stride());
     let transform = |by: &[Vec<f64>], matrix: &[f64]| -> Vec<f64> {
         let element = |i: usize, j: usize| -> f64 {
             (0..size * size).map(|k| by[i][k / size] * matrix[k] * by[j][k % size]).sum()
@@ -91,7 +91,7 @@ fn winograd(spec: &Winograd, operands: &[Vec<f32>], result: &mut [f32]) {
     for at in tiles {
         let pixel = |c: usize, k: usize| {
             let inside = |axis: usize, offset: usize, size: usize| {
-                (at[axis] + offset).checked_sub(window.pad[axis]).filter(|place| *place < size)
+                (at[axis] * stride + offset).checked_sub(window.pad[axis]).filter(|place| *place < size)
             };
             let place = inside(0, k / size, input.height).zip(inside(1, k % size, input.width));
             place.map_or(0.0, |(y, x)| f64::from(operands[0][blocked(*input, c, y, x)]))
@@ -101,7 +101,8 @@ fn winograd(spec: &Winograd, operands: &[Vec<f32>], result: &mut [f32]) {
             .collect();
         for o in 0..output.channels {
             let weight = |position: usize, c: usize| {
-                let vector = (o / BLOCK * size * size + position) * input.channels + c;
+                let point = filtering.point(position / size) * points + filtering.point(position % size);
+                let vector = (o / BLOCK * points * points + point) * input.channels + c;
                 f64::from(operands[1][vector * BLOCK + o % BLOCK])
             };
             let products: Vec<f64> = (0..size * size)

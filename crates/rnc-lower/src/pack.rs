@@ -9,7 +9,7 @@ use std::ops::Range;
 use rnc_ir::NodeId;
 use rnc_plan::kernel::{BLOCK, Conv, Source, blocks};
 use rnc_plan::weights::{WeightBlock, weight_blocks};
-use rnc_plan::winograd::WeightTransform;
+use rnc_plan::winograd::{Filtering, WeightTransform};
 use rnc_plan::{ALIGN, Constant, ConstantData};
 
 use crate::error::LowerError;
@@ -39,7 +39,7 @@ pub(crate) struct GemmWeights {
 
 enum Request<'g> {
     Conv { name: String, data: &'g [f32], blocks: Vec<WeightBlock>, elements: usize, shape: ConvShape },
-    Winograd { name: String, data: &'g [f32], channels: [usize; 2], tile: usize },
+    Winograd { name: String, data: &'g [f32], channels: [usize; 2], filtering: Filtering },
     Gemm { name: String, data: &'g [f32], weights: GemmWeights },
     Vector { name: String, data: Vec<f32> },
 }
@@ -47,7 +47,7 @@ enum Request<'g> {
 #[derive(PartialEq, Eq, Hash)]
 enum Key {
     Conv(NodeId, ConvShape),
-    Winograd(NodeId, usize),
+    Winograd(NodeId, Filtering),
     Gemm { node: NodeId, transposed: bool, factor: u32 },
     Vector(Vec<u32>),
 }
@@ -84,12 +84,12 @@ impl<'g> Packer<'g> {
         node: NodeId,
         name: &str,
         data: &'g [f32],
-        (conv, tile): (&Conv, usize),
+        (conv, filtering): (&Conv, Filtering),
     ) -> Option<usize> {
         let channels = [conv.input.channels, conv.output.channels];
-        winograd_bytes(channels, tile)?;
+        winograd_bytes(channels, filtering)?;
         let name = name.to_owned();
-        Some(self.insert(Key::Winograd(node, tile), || Request::Winograd { name, data, channels, tile }))
+        Some(self.insert(Key::Winograd(node, filtering), || Request::Winograd { name, data, channels, filtering }))
     }
 
     /// The weights of a GEMM, from the constant matrix `node`. `None` if the packed size overflows.
@@ -152,8 +152,8 @@ impl Request<'_> {
     fn bytes(&self) -> usize {
         match self {
             Self::Conv { elements, .. } => elements * size_of::<f32>(),
-            Self::Winograd { channels, tile, .. } => {
-                winograd_bytes(*channels, *tile).expect("the packer checked the size")
+            Self::Winograd { channels, filtering, .. } => {
+                winograd_bytes(*channels, *filtering).expect("the packer checked the size")
             }
             Self::Gemm { weights, .. } => blocks(weights.out) * weights.features * VECTOR,
             Self::Vector { data, .. } => size_of_val(data.as_slice()),
@@ -169,7 +169,7 @@ impl Request<'_> {
                     pack_conv_block(data, *shape, (index, block), &mut out[start..start + len]);
                 }
             }
-            Self::Winograd { data, channels, tile, .. } => pack_winograd(data, *channels, *tile, out),
+            Self::Winograd { data, channels, filtering, .. } => pack_winograd(data, *channels, *filtering, out),
             Self::Gemm { data, weights, .. } => pack_gemm(data, *weights, out),
             Self::Vector { data, .. } => write(data, out),
         }
@@ -232,29 +232,29 @@ fn interleave(rows: [&[f32]; BLOCK], taps: usize, out: &mut [u8]) {
 }
 
 /// Bytes of the transformed weights of so many channels in and out. `None` on overflow.
-fn winograd_bytes([inputs, outputs]: [usize; 2], tile: usize) -> Option<usize> {
-    blocks(outputs).checked_mul((tile + 2) * (tile + 2))?.checked_mul(inputs)?.checked_mul(VECTOR)
+fn winograd_bytes([inputs, outputs]: [usize; 2], filtering: Filtering) -> Option<usize> {
+    blocks(outputs).checked_mul(filtering.points().pow(2))?.checked_mul(inputs)?.checked_mul(VECTOR)
 }
 
-/// Packs transformed filters as `[O/16][position][I][16]`.
-fn pack_winograd(data: &[f32], [inputs, outputs]: [usize; 2], tile: usize, out: &mut [u8]) {
-    let transform = WeightTransform::new(tile);
-    let positions = (tile + 2) * (tile + 2);
+/// Packs transformed filters as `[O/16][pair of points][I][16]`.
+fn pack_winograd(data: &[f32], [inputs, outputs]: [usize; 2], filtering: Filtering, out: &mut [u8]) {
+    let transform = WeightTransform::new(filtering);
+    let points = filtering.points().pow(2);
     let filters = data.as_chunks::<9>().0;
-    // One input channel's positions for all lanes, so that whole vectors are written.
-    let mut lanes = vec![[0.0f32; BLOCK]; positions];
-    for (block, out) in out.chunks_exact_mut(positions * inputs * VECTOR).enumerate() {
+    // One input channel's points for all lanes, so that whole vectors are written.
+    let mut lanes = vec![[0.0f32; BLOCK]; points];
+    for (block, out) in out.chunks_exact_mut(points * inputs * VECTOR).enumerate() {
         for input in 0..inputs {
             for lane in 0..BLOCK {
                 match block * BLOCK + lane {
                     output if output < outputs => {
                         transform.apply(&filters[output * inputs + input], |p, value| lanes[p][lane] = value);
                     }
-                    _ => lanes.iter_mut().for_each(|position| position[lane] = 0.0),
+                    _ => lanes.iter_mut().for_each(|point| point[lane] = 0.0),
                 }
             }
-            for (position, lanes) in lanes.iter().enumerate() {
-                write(lanes, &mut out[(position * inputs + input) * VECTOR..][..VECTOR]);
+            for (point, lanes) in lanes.iter().enumerate() {
+                write(lanes, &mut out[(point * inputs + input) * VECTOR..][..VECTOR]);
             }
         }
     }

@@ -8,6 +8,8 @@
 //!
 //! Sizes and strides are in elements (of 4 bytes) unless a name says bytes.
 
+use crate::winograd::Filtering;
+
 /// Lanes of a channel block.
 pub const BLOCK: usize = 16;
 
@@ -157,7 +159,7 @@ pub struct Conv {
     pub activation: Activation,
 }
 
-/// A 3×3 convolution with stride 1 by Winograd's minimal filtering F(tile×tile, 3×3), as [`crate::winograd`] says.
+/// A 3×3 convolution with stride 1 or 2 by Winograd's minimal filtering F(tile×tile, 3×3), as [`crate::winograd`] says.
 ///
 /// The result is that of [`Winograd::conv`] up to rounding. Its bits depend on the tile and on nothing else: the transforms have a fixed order of
 /// operations, and each product of a position is one accumulator that starts at zero and takes one fused multiply-add a channel, in
@@ -167,10 +169,18 @@ pub struct Conv {
 /// [`Conv`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Winograd {
-    /// The convolution: blocked source, kernel 3×3, stride and dilation 1, one group.
+    /// The convolution: blocked source, kernel 3×3, stride 1 or 2 along both axes, dilation 1, one group.
     pub conv: Conv,
     /// Rows and columns of the result that are computed together: 2 or 4.
     pub tile: usize,
+}
+
+impl Winograd {
+    /// The algorithm. `None` if there is none for the tile and the strides.
+    pub fn filtering(&self) -> Option<Filtering> {
+        let [down, across] = self.conv.window.stride;
+        if down == across { Filtering::new(self.tile, down) } else { None }
+    }
 }
 
 /// `activation(x · W + bias)` on vectors of features; source and result are blocked with H = W = 1.

@@ -5,17 +5,102 @@
 //! each position is a matrix product.
 //!
 //! F(4) interpolates at 0, ±√½, ±√2 and ∞: as many operations as the usual 0, ±1, ±2, ∞ for half of the error. F(2) uses 0, ±1 and ∞.
+//!
+//! A convolution with stride 2 falls into two along each axis: the first and the last tap see every other pixel with stride 1, the middle one sees
+//! the pixels between them. The former is F(m) with the taps `(0, w0, w2)`, in which the point 0 has nothing to do; the latter is `m` products
+//! with one weight. Together they take `2m+1` positions an axis for the `3m` multiplications of the direct way.
 
 /// The interpolation points of F(4) besides 0 and ∞ are `±A` and `±B`.
 pub const A: f64 = std::f64::consts::FRAC_1_SQRT_2;
 /// See [`A`].
 pub const B: f64 = std::f64::consts::SQRT_2;
 
-/// Rows of G: what three weights in a row become. One row a position, so `m + 2`.
+/// One of the algorithms: results per axis and stride. Both axes are treated alike.
 ///
-/// # Panics
-/// Unless `m` is 2 or 4.
-pub fn weight_transform(m: usize) -> Vec<[f64; 3]> {
+/// Along an axis, a patch of pixels becomes as many positions; positions are multiplied with *points*, which is what the three weights become. With
+/// stride 1 every position has a point of its own; with stride 2 the last point is shared by the last `tile` positions, which are the pixels
+/// that only the middle weight sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Filtering {
+    tile: usize,
+    stride: usize,
+}
+
+impl Filtering {
+    /// F(tile×tile, 3×3) with a stride. `None` unless the tile is 2 or 4 and the stride 1 or 2.
+    pub const fn new(tile: usize, stride: usize) -> Option<Self> {
+        if matches!((tile, stride), (2 | 4, 1 | 2)) { Some(Self { tile, stride }) } else { None }
+    }
+
+    /// Results of a tile along an axis.
+    pub const fn tile(self) -> usize {
+        self.tile
+    }
+
+    /// Pixels from one result's window to the next.
+    pub const fn stride(self) -> usize {
+        self.stride
+    }
+
+    /// Pixels of a patch along an axis, and as many positions.
+    pub const fn positions(self) -> usize {
+        self.stride * (self.tile - 1) + 3
+    }
+
+    /// Points along an axis: what three weights become.
+    pub const fn points(self) -> usize {
+        self.tile + 2
+    }
+
+    /// Positions that are sums of pixels; those behind them are pixels.
+    pub const fn mixed(self) -> usize {
+        if self.stride == 1 { self.tile + 2 } else { self.tile + 1 }
+    }
+
+    /// Positions along an axis that are multiplied with a point.
+    pub const fn copies(self, point: usize) -> usize {
+        if self.stride == 2 && point == self.tile + 1 { self.tile } else { 1 }
+    }
+
+    /// Rows of G: what three weights in a row become. One row a point.
+    pub fn weight_transform(self) -> Vec<[f64; 3]> {
+        let rows = weight_transform(self.tile);
+        if self.stride == 1 {
+            return rows;
+        }
+        let even = rows[1..].iter().map(|row| [row[1], 0.0, row[2]]);
+        even.chain([[0.0, 1.0, 0.0]]).collect()
+    }
+
+    /// Rows of Bᵀ: what the pixels of a patch in a row become. One row a position.
+    pub fn data_transform(self) -> Vec<Vec<f64>> {
+        let rows = data_transform(self.tile);
+        if self.stride == 1 {
+            return rows;
+        }
+        let row = |element: &dyn Fn(usize) -> f64| (0..self.positions()).map(element).collect();
+        let even = rows[1..].iter().map(|even| row(&|i| if i % 2 == 0 { even[i / 2 + 1] } else { 0.0 }));
+        even.chain((0..self.tile).map(|copy| row(&|i| if i == 2 * copy + 1 { 1.0 } else { 0.0 }))).collect()
+    }
+
+    /// Rows of Aᵀ: how the results in a row are made of the products.
+    pub fn result_transform(self) -> Vec<Vec<f64>> {
+        let rows = result_transform(self.tile);
+        if self.stride == 1 {
+            return rows;
+        }
+        let odd = |y: usize| (0..self.tile).map(move |copy| if copy == y { 1.0 } else { 0.0 });
+        rows.iter().enumerate().map(|(y, row)| row[1..].iter().copied().chain(odd(y)).collect()).collect()
+    }
+
+    /// The point of a position.
+    pub const fn point(self, position: usize) -> usize {
+        if position < self.mixed() { position } else { self.tile + 1 }
+    }
+}
+
+/// Rows of G: what three weights in a row become. One row a position, so `m + 2`.
+fn weight_transform(m: usize) -> Vec<[f64; 3]> {
     match m {
         2 => vec![[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]],
         4 => {
@@ -25,15 +110,12 @@ pub fn weight_transform(m: usize) -> Vec<[f64; 3]> {
             let at_zero = 1.0 / (A * A * B * B);
             vec![[at_zero, 0.0, 0.0], row(A, at_a), row(-A, at_a), row(B, at_b), row(-B, at_b), [0.0, 0.0, 1.0]]
         }
-        _ => panic!("there is no F({m})"),
+        _ => unreachable!("there is no F({m})"),
     }
 }
 
 /// Rows of Bᵀ: what `m + 2` pixels in a row become. One row a position.
-///
-/// # Panics
-/// Unless `m` is 2 or 4.
-pub fn data_transform(m: usize) -> Vec<Vec<f64>> {
+fn data_transform(m: usize) -> Vec<Vec<f64>> {
     let (p, s) = (A * A * B * B, A * A + B * B);
     match m {
         2 => vec![
@@ -47,15 +129,12 @@ pub fn data_transform(m: usize) -> Vec<Vec<f64>> {
             let (zero, infinity) = (vec![p, 0.0, -s, 0.0, 1.0, 0.0], vec![0.0, p, 0.0, -s, 0.0, 1.0]);
             vec![zero, row(A, B), row(-A, B), row(B, A), row(-B, A), infinity]
         }
-        _ => panic!("there is no F({m})"),
+        _ => unreachable!("there is no F({m})"),
     }
 }
 
 /// Rows of Aᵀ: how `m` results in a row are made of `m + 2` products.
-///
-/// # Panics
-/// Unless `m` is 2 or 4.
-pub fn result_transform(m: usize) -> Vec<Vec<f64>> {
+fn result_transform(m: usize) -> Vec<Vec<f64>> {
     match m {
         2 => vec![vec![1.0, 1.0, 1.0, 0.0], vec![0.0, 1.0, -1.0, 1.0]],
         4 => (0..4)
@@ -64,7 +143,7 @@ pub fn result_transform(m: usize) -> Vec<Vec<f64>> {
                 vec![at(0.0), at(A), at(-A), at(B), at(-B), if power == 3 { 1.0 } else { 0.0 }]
             })
             .collect(),
-        _ => panic!("there is no F({m})"),
+        _ => unreachable!("there is no F({m})"),
     }
 }
 
@@ -74,15 +153,12 @@ pub struct WeightTransform {
 }
 
 impl WeightTransform {
-    /// The transform of F(m).
-    ///
-    /// # Panics
-    /// Unless `m` is 2 or 4.
-    pub fn new(m: usize) -> Self {
-        Self { g: weight_transform(m) }
+    /// The transform of an algorithm.
+    pub fn new(filtering: Filtering) -> Self {
+        Self { g: filtering.weight_transform() }
     }
 
-    /// Calls `put` with each position, row by row, and its value of `G g Gᵀ` for a row-major filter `g`, computed in f64 and rounded once.
+    /// Calls `put` with each pair of points, row by row, and its value of `G g Gᵀ` for a row-major filter `g`, computed in f64 and rounded once.
     pub fn apply(&self, filter: &[f32; 9], mut put: impl FnMut(usize, f32)) {
         let filter = filter.map(f64::from);
         for (i, by) in self.g.iter().enumerate() {
@@ -99,24 +175,37 @@ impl WeightTransform {
 mod tests {
     use super::*;
 
+    fn all() -> impl Iterator<Item = Filtering> {
+        [(2, 1), (4, 1), (2, 2), (4, 2)].into_iter().filter_map(|(tile, stride)| Filtering::new(tile, stride))
+    }
+
     #[test]
     fn filters_in_one_dimension_as_a_convolution_does() {
-        for m in [2, 4] {
-            let (data, result) = (data_transform(m), result_transform(m));
-            let g = weight_transform(m);
+        for f in all() {
+            let (data, result, g) = (f.data_transform(), f.result_transform(), f.weight_transform());
             let weights = [0.3, -1.7, 0.9];
-            let pixels: Vec<f64> = (0..m + 2).map(|i| (i as f64 * 1.3).sin()).collect();
-            let product: Vec<f64> = (0..m + 2)
+            let pixels: Vec<f64> = (0..f.positions()).map(|i| (i as f64 * 1.3).sin()).collect();
+            let product: Vec<f64> = (0..f.positions())
                 .map(|p| {
-                    let u: f64 = (0..3).map(|i| g[p][i] * weights[i]).sum();
-                    let v: f64 = (0..m + 2).map(|i| data[p][i] * pixels[i]).sum();
+                    let u: f64 = (0..3).map(|i| g[f.point(p)][i] * weights[i]).sum();
+                    let v: f64 = (0..f.positions()).map(|i| data[p][i] * pixels[i]).sum();
                     u * v
                 })
                 .collect();
-            for y in 0..m {
-                let found: f64 = (0..m + 2).map(|p| result[y][p] * product[p]).sum();
-                let expected: f64 = (0..3).map(|i| weights[i] * pixels[y + i]).sum();
-                assert!((found - expected).abs() < 1e-12, "F({m}), result {y}: {found}, expected {expected}");
+            for y in 0..f.tile() {
+                let found: f64 = (0..f.positions()).map(|p| result[y][p] * product[p]).sum();
+                let expected: f64 = (0..3).map(|i| weights[i] * pixels[y * f.stride() + i]).sum();
+                assert!((found - expected).abs() < 1e-12, "{f:?}, result {y}: {found}, expected {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_position_is_a_copy_of_one_point() {
+        for f in all() {
+            for point in 0..f.points() {
+                let positions = (0..f.positions()).filter(|p| f.point(*p) == point).count();
+                assert_eq!(positions, f.copies(point), "{f:?}, point {point}");
             }
         }
     }
@@ -125,10 +214,12 @@ mod tests {
     fn transforms_a_filter_by_rows_and_columns() {
         let mut filter = [0.0; 9];
         filter[4] = 1.0;
-        let g = weight_transform(2);
-        WeightTransform::new(2).apply(&filter, |position, value| {
-            let expected = g[position / 4][1] * g[position % 4][1];
-            assert!((f64::from(value) - expected).abs() < 1e-15, "position {position}");
-        });
+        for f in all() {
+            let g = f.weight_transform();
+            WeightTransform::new(f).apply(&filter, |place, value| {
+                let expected = g[place / f.points()][1] * g[place % f.points()][1];
+                assert!((f64::from(value) - expected).abs() < 1e-15, "{f:?}, {place}");
+            });
+        }
     }
 }

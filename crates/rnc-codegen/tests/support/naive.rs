@@ -3,6 +3,7 @@
 
 use rnc_plan::kernel::{Activation, BLOCK, Conv, Gemm, Pool, PoolKind, Source, Winograd, blocks};
 use rnc_plan::weights::weight_blocks;
+use rnc_plan::winograd::Filtering;
 
 pub fn activate(activation: Activation, x: f32) -> f32 {
     match activation {
@@ -88,34 +89,39 @@ fn position(spec: &Conv, pixel: usize, tap: usize) -> Option<usize> {
 /// With the operations of the transforms in the order in which code generation writes them.
 pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
     let Winograd { conv, tile: m } = spec;
-    let (m, size, extent) = (*m, *m + 2, conv.output);
+    let filtering = spec.filtering().expect("a tile and a stride that there are");
+    let (m, size, points, extent) = (*m, filtering.positions(), filtering.points(), conv.output);
     let in_pixels = conv.input.height * conv.input.width;
     let out_pixels = extent.height * extent.width;
     let (in_sample, out_sample) = (inputs[0].len() / batch, blocks(extent.channels) * BLOCK * out_pixels);
-    let channels = conv.input.channels;
+    let (channels, stride) = (conv.input.channels, filtering.stride());
     let mut result = vec![0.0; batch * out_sample];
     for n in 0..batch {
         for tile in 0..extent.height.div_ceil(m) * extent.width.div_ceil(m) {
             let at = [tile / extent.width.div_ceil(m) * m, tile % extent.width.div_ceil(m) * m];
             let pixel = |c: usize, y: usize, x: usize| {
-                let (y, x) =
-                    ((at[0] + y).wrapping_sub(conv.window.pad[0]), (at[1] + x).wrapping_sub(conv.window.pad[1]));
+                let (y, x) = (
+                    (at[0] * stride + y).wrapping_sub(conv.window.pad[0]),
+                    (at[1] * stride + x).wrapping_sub(conv.window.pad[1]),
+                );
                 let inside = y < conv.input.height && x < conv.input.width;
                 if inside { inputs[0][n * in_sample + blocked(c, in_pixels, y * conv.input.width + x)] } else { 0.0 }
             };
             let data: Vec<Vec<f32>> = (0..channels)
                 .map(|c| {
                     let patch: Vec<f32> = (0..size * size).map(|i| pixel(c, i / size, i % size)).collect();
-                    in_two_dimensions(&patch, size, size, |d| winograd_data(m, d))
+                    in_two_dimensions(&patch, size, size, |d| winograd_data(filtering, d))
                 })
                 .collect();
             for o in 0..blocks(extent.channels) * BLOCK {
-                let weight =
-                    |p: usize, c: usize| inputs[1][((o / BLOCK * size * size + p) * channels + c) * BLOCK + o % BLOCK];
+                let weight = |p: usize, c: usize| {
+                    let point = filtering.point(p / size) * points + filtering.point(p % size);
+                    inputs[1][((o / BLOCK * points * points + point) * channels + c) * BLOCK + o % BLOCK]
+                };
                 let products: Vec<f32> = (0..size * size)
                     .map(|p| (0..channels).fold(0.0f32, |sum, c| data[c][p].mul_add(weight(p, c), sum)))
                     .collect();
-                let results = in_two_dimensions(&products, size, m, |d| winograd_outcome(m, d));
+                let results = in_two_dimensions(&products, size, m, |d| winograd_outcome(filtering, d));
                 for (i, value) in results.into_iter().enumerate() {
                     let (y, x) = (at[0] + i / m, at[1] + i % m);
                     if y < extent.height && x < extent.width {
@@ -140,8 +146,15 @@ fn in_two_dimensions(matrix: &[f32], from: usize, to: usize, one: impl Fn(&[f32]
     (0..to).flat_map(|y| one(&columns.iter().map(|column| column[y]).collect::<Vec<_>>())).collect()
 }
 
-fn winograd_data(m: usize, d: &[f32]) -> Vec<f32> {
-    if m == 2 {
+fn winograd_data(filtering: Filtering, d: &[f32]) -> Vec<f32> {
+    if filtering.stride() == 2 {
+        // The taps (0, w0, w2) on every other pixel, then the pixels between them.
+        let even: Vec<f32> = std::iter::once(0.0).chain(d.iter().copied().step_by(2)).collect();
+        let stride_one = Filtering::new(filtering.tile(), 1).expect("there is F(2) and F(4)");
+        let mixed = winograd_data(stride_one, &even);
+        return mixed[1..].iter().chain(d[1..].iter().step_by(2)).copied().collect();
+    }
+    if filtering.tile() == 2 {
         return vec![d[0] - d[2], d[1] + d[2], d[2] - d[1], d[3] - d[1]];
     }
     let [a, b] = [rnc_plan::winograd::A, rnc_plan::winograd::B];
@@ -156,7 +169,14 @@ fn winograd_data(m: usize, d: &[f32]) -> Vec<f32> {
     vec![end(d[4], d[2], d[0]), r1, r2, r3, r4, end(d[5], d[3], d[1])]
 }
 
-fn winograd_outcome(m: usize, d: &[f32]) -> Vec<f32> {
+fn winograd_outcome(filtering: Filtering, d: &[f32]) -> Vec<f32> {
+    let m = filtering.tile();
+    if filtering.stride() == 2 {
+        let (mixed, copied) = d.split_at(filtering.mixed());
+        let stride_one = Filtering::new(m, 1).expect("there is F(2) and F(4)");
+        let mixed = winograd_outcome(stride_one, &[&copied[..1], mixed].concat());
+        return mixed.iter().zip(copied).enumerate().map(|(i, (y, copy))| if i == 0 { *y } else { y + copy }).collect();
+    }
     let (sum_a, difference_a) = (d[1] + d[2], d[1] - d[2]);
     if m == 2 {
         return vec![d[0] + sum_a, difference_a + d[3]];

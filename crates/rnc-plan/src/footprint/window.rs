@@ -40,10 +40,10 @@ pub(super) fn winograd(spec: &Winograd) -> Result<Vec<Footprint>, SpecError> {
     let needs = [
         (source == Source::Blocked, "a planar source"),
         (window.kernel == [3, 3], "another kernel"),
-        (window.stride == [1, 1], "another stride"),
+        (matches!(window.stride, [1, 1] | [2, 2]), "another stride"),
         (window.dilation == [1, 1], "another dilation"),
         (groups == 1, "groups"),
-        (matches!(spec.tile, 2 | 4), "another tile"),
+        (spec.filtering().is_some(), "another tile"),
     ];
     if let Some((_, found)) = needs.into_iter().find(|(met, _)| !met) {
         return Err(SpecError::NotWinograd { found });

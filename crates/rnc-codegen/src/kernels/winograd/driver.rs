@@ -9,6 +9,7 @@ use rnc_plan::kernel::{BLOCK, blocks};
 
 use super::Layout;
 use super::leaves::Leaves;
+use super::slots::{self, Kind, Run};
 use super::transform;
 use crate::clif::{MEMORY, for_range, offset};
 use crate::error::CodegenError;
@@ -17,15 +18,19 @@ use crate::panels::BLOCK_BYTES;
 
 /// The tables of the driver.
 pub(super) struct Tables {
-    /// A row a block of tiles: first tile, one past the last, leaf of the products.
+    /// A row a block of tiles: first tile, one past the last, a leaf for each kind of run.
     blocks: DataId,
+    block_words: i64,
+    /// A row a run of products: where its pixels, its weights and its products begin, and which leaf of a block computes it, in bytes.
+    runs: DataId,
+    run_count: i64,
     /// A row a tile: from the start of a sample to the patch's first pixel, from a plane's start to the first result, and both leaves.
     tiles: DataId,
     /// Zeros, where products start, and then the factors of the transforms.
     constants: DataId,
 }
 
-const BLOCK_WORDS: i64 = 3;
+const RUN_WORDS: i64 = 4;
 const TILE_WORDS: i64 = 4;
 
 impl Tables {
@@ -33,13 +38,28 @@ impl Tables {
         let mut leaves = Leaves::default();
         let mut block_rows = Table::default();
         let mut tile_rows = Table::default();
+        let runs = slots::runs(layout.filtering);
+        let mut kinds: Vec<Kind> = Vec::new();
+        let mut run_rows = Table::default();
+        for Run { slot, weights, kind } in &runs {
+            let number = kinds.iter().position(|known| known == kind).unwrap_or_else(|| {
+                kinds.push(*kind);
+                kinds.len() - 1
+            });
+            let point = layout.conv.input.channels * BLOCK_BYTES;
+            let places = [slot * layout.data_slot, weights * point, slot * layout.product_slot, (2 + number) * 8];
+            run_rows.numbers(places.map(|bytes| bytes as i64));
+        }
         for range in &layout.blocks {
             block_rows.numbers([range.start as i64, range.end as i64]);
-            block_rows.functions([leaves.products(module, layout, range.len())?]);
+            for kind in &kinds {
+                block_rows.functions([leaves.products(module, layout, (range.len(), *kind))?]);
+            }
             for tile in range.clone() {
                 let [y, x] = layout.place(tile);
                 let pad = layout.conv.window.pad;
-                let source = (y as i64 - pad[0] as i64) * layout.conv.input.width as i64 + x as i64 - pad[1] as i64;
+                let first = |axis: usize, at: usize| (at * layout.filtering.stride()) as i64 - pad[axis] as i64;
+                let source = first(0, y) * layout.conv.input.width as i64 + first(1, x);
                 let result = y * layout.conv.output.width + x;
                 tile_rows.numbers([source * BLOCK_BYTES as i64, (result * BLOCK_BYTES) as i64]);
                 tile_rows.functions(leaves.transforms(module, layout, [y, x])?);
@@ -54,6 +74,9 @@ impl Tables {
         }));
         Ok(Self {
             blocks: module.table(block_rows)?,
+            block_words: 2 + kinds.len() as i64,
+            runs: module.table(run_rows)?,
+            run_count: runs.len() as i64,
             tiles: module.table(tile_rows)?,
             constants: module.table(constants)?,
         })
@@ -70,6 +93,7 @@ struct Bases<'a> {
     bias: Value,
     residual: Option<Value>,
     blocks: Value,
+    runs: Value,
     tiles: Value,
     zeros: Value,
     factors: Value,
@@ -95,6 +119,7 @@ pub(super) fn write(
         bias: arguments.operand(builder, 3),
         residual: layout.conv.residual.then(|| arguments.operand(builder, 4)),
         blocks: module.table_address(builder, tables.blocks),
+        runs: module.table_address(builder, tables.runs),
         tiles: module.table_address(builder, tables.tiles),
         zeros,
         factors: builder.ins().iadd_imm_s(zeros, BLOCK_BYTES as i64),
@@ -113,8 +138,8 @@ pub(super) fn write(
         let count = builder.ins().iconst(I64, layout.blocks.len() as i64);
         let sample = builder.ins().udiv(group, count);
         let block = builder.ins().urem(group, count);
-        let row = offset(builder, bases.blocks, block, BLOCK_WORDS * 8);
-        let [first, end, leaf] = [0, 1, 2].map(|word| builder.ins().load(I64, MEMORY, row, word * 8));
+        let row = offset(builder, bases.blocks, block, tables.block_words * 8);
+        let [first, end] = [0, 1].map(|word| builder.ins().load(I64, MEMORY, row, word * 8));
 
         let last = builder.use_var(transformed);
         let fresh = builder.ins().icmp(IntCC::NotEqual, last, group);
@@ -129,10 +154,7 @@ pub(super) fn write(
         builder.switch_to_block(multiply);
         builder.seal_block(multiply);
 
-        let weight_bytes = layout.positions() * layout.conv.input.channels * BLOCK_BYTES;
-        let weights = offset(builder, bases.weights, output, weight_bytes as i64);
-        let arguments = [bases.data, weights, bases.products, bases.zeros, bases.spill, bases.spill];
-        builder.ins().call_indirect(bases.signature, leaf, &arguments);
+        bases.multiply(builder, tables.run_count, (row, output));
         bases.transform_products(builder, [sample, output], [first, end]);
     });
 }
@@ -161,6 +183,26 @@ impl Bases<'_> {
             let x = builder.ins().iadd(x, patch);
             let to = offset(builder, self.data, place, BLOCK_BYTES as i64);
             let arguments = [x, self.factors, to, self.zeros, self.spill, self.spill];
+            builder.ins().call_indirect(self.signature, leaf, &arguments);
+        });
+    }
+
+    /// Calls the leaf of every run for a block of tiles, which is a row of the table, and a block of output channels.
+    fn multiply(&self, builder: &mut FunctionBuilder<'_>, runs: i64, (block, output): (Value, Value)) {
+        let points = self.layout.filtering.points();
+        let weight_bytes = points * points * self.layout.conv.input.channels * BLOCK_BYTES;
+        let weights = offset(builder, self.weights, output, weight_bytes as i64);
+        let [first, end] = [0, runs].map(|run| builder.ins().iconst(I64, run));
+        for_range(builder, (first, end), 1, |builder, run| {
+            let row = offset(builder, self.runs, run, RUN_WORDS * 8);
+            let [x, w, out] = [(self.data, 0), (weights, 8), (self.products, 16)].map(|(base, word)| {
+                let place = builder.ins().load(I64, MEMORY, row, word);
+                builder.ins().iadd(base, place)
+            });
+            let kind = builder.ins().load(I64, MEMORY, row, 24);
+            let leaf = builder.ins().iadd(block, kind);
+            let leaf = builder.ins().load(I64, MEMORY, leaf, 0);
+            let arguments = [x, w, out, self.zeros, self.spill, self.spill];
             builder.ins().call_indirect(self.signature, leaf, &arguments);
         });
     }

@@ -6,6 +6,7 @@ use cranelift_module::FuncId;
 use rnc_plan::kernel::{Activation, BLOCK, Conv, blocks};
 
 use super::Layout;
+use super::slots::Kind;
 use super::transform::{self, Data, Outcome};
 use crate::error::{CodegenError, near};
 use crate::isa::Isa;
@@ -23,20 +24,20 @@ pub(super) struct Leaves(HashMap<Leaf, FuncId>);
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Leaf {
     /// Of this many tiles.
-    Products(usize),
+    Products(usize, Kind),
     Data(Data),
     Outcome(Outcome),
 }
 
 impl Leaves {
-    /// The products of a block of tiles with 16 output channels, at all positions.
+    /// The products of a block of tiles with 16 output channels, for a run of positions.
     pub(super) fn products(
         &mut self,
         module: &mut ModuleBuilder,
         layout: &Layout<'_>,
-        tiles: usize,
+        (tiles, kind): (usize, Kind),
     ) -> Result<FuncId, CodegenError> {
-        self.leaf(module, layout, Leaf::Products(tiles))
+        self.leaf(module, layout, Leaf::Products(tiles, kind))
     }
 
     /// The data and the result transform of the tile whose first result is at this place.
@@ -47,24 +48,27 @@ impl Leaves {
         place: [usize; 2],
     ) -> Result<[FuncId; 2], CodegenError> {
         let Conv { input, output, window, residual, activation, .. } = *layout.conv;
-        let m = layout.m;
+        let filtering = layout.filtering;
         let inside = |axis: usize, size: usize| {
-            (0..m + 2).map(|i| (window.pad[axis]..window.pad[axis] + size).contains(&(place[axis] + i))).collect()
+            let first = place[axis] * filtering.stride();
+            let source = window.pad[axis]..window.pad[axis] + size;
+            (0..filtering.positions()).map(|i| source.contains(&(first + i))).collect()
         };
         let data = Data {
-            m,
+            filtering,
             inside: [inside(0, input.height), inside(1, input.width)],
             row: (input.width * BLOCK_BYTES) as i32,
             blocks: blocks(input.channels),
             block_x: (input.height * input.width * BLOCK_BYTES) as i32,
             block_out: layout.channel_block as i32,
-            position: layout.data_position as i32,
+            slot: layout.data_slot as i32,
         };
+        let inside = |axis: usize, size: usize| (size - place[axis]).min(filtering.tile());
         let outcome = Outcome {
-            m,
-            inside: [(output.height - place[0]).min(m), (output.width - place[1]).min(m)],
+            filtering,
+            inside: [inside(0, output.height), inside(1, output.width)],
             row: (output.width * BLOCK_BYTES) as i32,
-            position: layout.product_position as i32,
+            slot: layout.product_slot as i32,
             residual,
             activation,
         };
@@ -76,7 +80,7 @@ impl Leaves {
             return Ok(*known);
         }
         let written = match &leaf {
-            Leaf::Products(tiles) => products(module, layout, *tiles)?,
+            Leaf::Products(tiles, kind) => products(module, layout, (*tiles, *kind))?,
             Leaf::Data(data) => module.leaf("winograd.data", |emitter| transform::data(data, emitter))?,
             Leaf::Outcome(outcome) => module.leaf("winograd.result", |emitter| transform::outcome(outcome, emitter))?,
         };
@@ -93,8 +97,12 @@ const fn product_size(isa: Isa) -> (usize, usize) {
     }
 }
 
-/// The products of a block of `tiles` tiles with 16 output channels, at all positions.
-fn products(module: &mut ModuleBuilder, layout: &Layout<'_>, tiles: usize) -> Result<FuncId, CodegenError> {
+/// The products of a block of `tiles` tiles with 16 output channels, for a run of positions.
+fn products(
+    module: &mut ModuleBuilder,
+    layout: &Layout<'_>,
+    (tiles, kind): (usize, Kind),
+) -> Result<FuncId, CodegenError> {
     let isa = module.isa();
     let (most, columns) = product_size(isa);
     let channels = layout.conv.input.channels;
@@ -126,10 +134,12 @@ fn products(module: &mut ModuleBuilder, layout: &Layout<'_>, tiles: usize) -> Re
         .map(|(group, part)| tile(group, part))
         .collect();
     let repeat = Repeat {
-        count: layout.positions(),
-        x: layout.data_position as i32,
-        w: near("a position's weights", channels * BLOCK_BYTES)?,
-        out: layout.product_position as i32,
+        count: kind.count,
+        x: layout.data_slot as i32,
+        w: if kind.shared { 0 } else { near("a point's weights", channels * BLOCK_BYTES)? },
+        out: layout.product_slot as i32,
     };
-    module.leaf(&format!("winograd{}.products{tiles}", layout.m), |emitter| tile::write_repeated(&all, repeat, emitter))
+    module.leaf(&format!("winograd{}.products{tiles}", layout.filtering.tile()), |emitter| {
+        tile::write_repeated(&all, repeat, emitter)
+    })
 }

@@ -2,14 +2,16 @@
 //!
 //! The tiles of a sample are cut into blocks whose transformed pixels stay in the second-level cache. A task is one block of tiles and one block of
 //! 16 output channels; a run of tasks of the same block of tiles transforms its pixels once. Transformed pixels lie in the thread's scratch memory as
-//! `[position][channel block][tile][16]`, products as `[position][tile][16]`; a vector is left free between positions, lest all of
+//! `[slot][channel block][tile][16]`, products as `[slot][tile][16]`, a slot being a position's place; a vector is left free between slots, lest all of
 //! them fall into one set of the cache.
 
 mod driver;
 mod leaves;
+mod slots;
 mod transform;
 
 use rnc_plan::kernel::{Conv, Winograd, blocks};
+use rnc_plan::winograd::Filtering;
 
 use super::{Kernel, Tasks};
 use crate::error::{CodegenError, near};
@@ -26,7 +28,8 @@ pub fn compile(module: &mut ModuleBuilder, winograd: &Winograd) -> Result<Kernel
     let layout = Layout::new(module.isa(), winograd)?;
     let tables = Tables::new(module, &layout)?;
     let Conv { input, output, .. } = winograd.conv;
-    let name = format!("winograd{}.{}to{}", winograd.tile, input.channels, output.channels);
+    let stride = winograd.conv.window.stride[0];
+    let name = format!("winograd{}s{stride}.{}to{}", winograd.tile, input.channels, output.channels);
     let function = module.kernel(&name, |module, builder, arguments| {
         driver::write(module, builder, (&layout, &tables), arguments);
         Ok(())
@@ -38,23 +41,24 @@ pub fn compile(module: &mut ModuleBuilder, winograd: &Winograd) -> Result<Kernel
 /// How the work is cut and where scratch data lie.
 struct Layout<'a> {
     conv: &'a Conv,
-    m: usize,
+    filtering: Filtering,
     /// Tiles in a row of the result.
     across: usize,
     /// Blocks of tiles, as ranges of tile numbers.
     blocks: Vec<std::ops::Range<usize>>,
-    /// Bytes from one channel block of transformed pixels to the next, and between positions of pixels and of products.
+    /// Bytes from one channel block of transformed pixels to the next, and between slots of pixels and of products.
     channel_block: usize,
-    data_position: usize,
-    product_position: usize,
+    data_slot: usize,
+    product_slot: usize,
 }
 
 impl<'a> Layout<'a> {
     fn new(isa: Isa, winograd: &'a Winograd) -> Result<Self, CodegenError> {
         let (conv, m) = (&winograd.conv, winograd.tile);
-        let positions = (m + 2) * (m + 2);
+        let filtering = winograd.filtering().expect("the plan's verifier checked the tile and the stride");
+        let patch = filtering.positions();
         let (down, across) = (conv.output.height.div_ceil(m), conv.output.width.div_ceil(m));
-        let tile_bytes = positions * blocks(conv.input.channels) * BLOCK_BYTES;
+        let tile_bytes = patch * patch * blocks(conv.input.channels) * BLOCK_BYTES;
         let most = (DATA_BYTES / tile_bytes).clamp(1, most_tiles(isa));
         let count = (down * across).div_ceil(most);
         let range = |i: usize| down * across * i / count..down * across * (i + 1) / count;
@@ -62,40 +66,40 @@ impl<'a> Layout<'a> {
         let channel_block = largest * BLOCK_BYTES;
         let layout = Self {
             conv,
-            m,
+            filtering,
             across,
             blocks: (0..count).map(range).collect(),
             channel_block,
-            data_position: channel_block * blocks(conv.input.channels) + BLOCK_BYTES,
-            product_position: channel_block + BLOCK_BYTES,
+            data_slot: channel_block * blocks(conv.input.channels) + BLOCK_BYTES,
+            product_slot: channel_block + BLOCK_BYTES,
         };
         let plane = conv.input.height.max(conv.output.height) * conv.input.width.max(conv.output.width) * BLOCK_BYTES;
-        near("a patch of the layer", (m + 2) * (conv.input.width.max(conv.output.width) + m + 2) * BLOCK_BYTES)?;
+        near("a patch of the layer", patch * (conv.input.width.max(conv.output.width) + patch) * BLOCK_BYTES)?;
         for bytes in [layout.scratch(), plane] {
             near("a plane of the layer", bytes)?;
         }
         Ok(layout)
     }
 
-    fn positions(&self) -> usize {
-        (self.m + 2) * (self.m + 2)
+    fn slots(&self) -> usize {
+        self.filtering.positions().pow(2)
     }
 
     fn products_offset(&self) -> usize {
-        self.positions() * self.data_position
+        self.slots() * self.data_slot
     }
 
     fn spill_offset(&self) -> usize {
-        self.products_offset() + self.positions() * self.product_position
+        self.products_offset() + self.slots() * self.product_slot
     }
 
     fn scratch(&self) -> usize {
-        self.spill_offset() + self.positions() * BLOCK_BYTES
+        self.spill_offset() + self.slots() * BLOCK_BYTES
     }
 
     /// Row and column of a tile's first result.
     fn place(&self, tile: usize) -> [usize; 2] {
-        [tile / self.across * self.m, tile % self.across * self.m]
+        [tile / self.across * self.filtering.tile(), tile % self.across * self.filtering.tile()]
     }
 }
 

@@ -4,8 +4,9 @@
 //! in scratch memory, and then of the rows of that.
 
 use rnc_plan::kernel::{Activation, BLOCK};
-use rnc_plan::winograd::{A, B};
+use rnc_plan::winograd::{A, B, Filtering};
 
+use super::slots::slot;
 use crate::emitter::{Address, Emitter, Pointer, V};
 
 /// Bytes of a vector of 16 channels.
@@ -42,8 +43,7 @@ const fn factor(factor: Factor) -> Address {
 /// The data transform of one patch: from X, the pixel at its upper left (which may lie on padding), to Out. Extra is scratch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Data {
-    /// Results in a row of a tile.
-    pub(super) m: usize,
+    pub(super) filtering: Filtering,
     /// Rows and columns of the patch that lie inside of the source; the others are zero.
     pub(super) inside: [Vec<bool>; 2],
     /// Bytes from one row of the source to the next.
@@ -52,8 +52,8 @@ pub(super) struct Data {
     pub(super) blocks: usize,
     pub(super) block_x: i32,
     pub(super) block_out: i32,
-    /// Bytes from one position of the result to the next.
-    pub(super) position: i32,
+    /// Bytes from one slot of the result to the next.
+    pub(super) slot: i32,
 }
 
 /// Writes a data transform.
@@ -82,44 +82,70 @@ fn repeated(emitter: &mut dyn Emitter, count: usize, body: impl FnOnce(&mut dyn 
 }
 
 fn data_of_part(data: &Data, emitter: &mut dyn Emitter) {
-    let size = data.m + 2;
-    let scratch = |row: usize, column: usize| Address::new(Pointer::Extra, (row * size + column) as i32 * VECTOR);
+    let filtering = data.filtering;
+    let (size, mixed, stride) = (filtering.positions(), filtering.mixed(), filtering.stride());
+    // With stride 2, the point 0 and its pixel do not exist.
+    let first = stride - 1;
+    let scratch =
+        |position: usize, column: usize| Address::new(Pointer::Extra, (position * size + column) as i32 * VECTOR);
+    // The pixel that a position behind the mixed ones is.
+    let copied = |position: usize| 2 * (position - mixed) + 1;
     for column in 0..size {
-        for row in 0..size {
-            if data.inside[0][row] && data.inside[1][column] {
-                let offset = row as i32 * data.row + column as i32 * VECTOR;
-                emitter.load(V(row), Address::new(Pointer::X, offset));
-            } else {
-                emitter.splat(V(row), 0.0);
-            }
+        for i in 0..mixed {
+            pixel(data, emitter, V(first + i), [stride * i, column]);
         }
-        data_in_one_dimension(data.m, emitter, |emitter, row, value| emitter.store(scratch(row, column), value));
+        mix(filtering, emitter, |emitter, position, value| emitter.store(scratch(position, column), value));
     }
     for row in 0..size {
-        for column in 0..size {
-            emitter.load(V(column), scratch(row, column));
+        let load = |emitter: &mut dyn Emitter, to: V, column: usize| {
+            if row < mixed {
+                emitter.load(to, scratch(row, column));
+            } else {
+                pixel(data, emitter, to, [copied(row), column]);
+            }
+        };
+        let out = |column: usize| Address::new(Pointer::Out, slot(filtering, [row, column]) as i32 * data.slot);
+        for i in 0..mixed {
+            load(emitter, V(first + i), stride * i);
         }
-        let out = |column: usize| Address::new(Pointer::Out, (row * size + column) as i32 * data.position);
-        data_in_one_dimension(data.m, emitter, |emitter, column, value| emitter.store(out(column), value));
+        mix(filtering, emitter, |emitter, column, value| emitter.store(out(column), value));
+        for column in mixed..size {
+            load(emitter, V(0), copied(column));
+            emitter.store(out(column), V(0));
+        }
     }
 }
 
-/// Transforms the values in the first `m + 2` registers, which it may overwrite, and hands out the results.
-fn data_in_one_dimension(m: usize, e: &mut dyn Emitter, mut store: impl FnMut(&mut dyn Emitter, usize, V)) {
+/// Loads a pixel of the patch; zeros if it lies on padding.
+fn pixel(data: &Data, emitter: &mut dyn Emitter, to: V, [row, column]: [usize; 2]) {
+    if data.inside[0][row] && data.inside[1][column] {
+        emitter.load(to, Address::new(Pointer::X, row as i32 * data.row + column as i32 * VECTOR));
+    } else {
+        emitter.splat(to, 0.0);
+    }
+}
+
+/// Transforms the values in the registers 0 to `tile + 1`, which it may overwrite, and hands out the mixed positions. With stride 2 there is no
+/// point 0, and nothing in register 0.
+fn mix(filtering: Filtering, e: &mut dyn Emitter, mut store: impl FnMut(&mut dyn Emitter, usize, V)) {
     let d = V;
-    if m == 2 {
+    let first = filtering.stride() - 1;
+    let mut store = |e: &mut dyn Emitter, result: usize, value: V| store(e, result - first, value);
+    if filtering.tile() == 2 {
         e.copy(V(4), d(1));
         e.add_vector(V(4), d(2));
         store(e, 1, V(4));
-        e.subtract_vector(d(0), d(2));
-        store(e, 0, d(0));
+        if first == 0 {
+            e.subtract_vector(d(0), d(2));
+            store(e, 0, d(0));
+        }
         e.subtract_vector(d(2), d(1));
         store(e, 2, d(2));
         e.subtract_vector(d(3), d(1));
         store(e, 3, d(3));
         return;
     }
-    for (result, [far, middle, near]) in [(0, [4, 2, 0]), (5, [5, 3, 1])] {
+    for (result, [far, middle, near]) in [(0, [4, 2, 0]), (5, [5, 3, 1])].into_iter().skip(first) {
         let sum = V(6 + result % 2);
         e.copy(sum, d(far));
         e.scale_add(sum, d(middle), factor(Factor::MinusSum));
@@ -141,17 +167,16 @@ fn data_in_one_dimension(m: usize, e: &mut dyn Emitter, mut store: impl FnMut(&m
     }
 }
 
-/// The result transform of one patch: from X, its first position, to Out. Bias and Residual are what they say; Extra is scratch.
+/// The result transform of one patch: from X, its first slot, to Out. Bias and Residual are what they say; Extra is scratch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Outcome {
-    /// Results in a row of a tile.
-    pub(super) m: usize,
+    pub(super) filtering: Filtering,
     /// Rows and columns of the tile that lie inside of the result.
     pub(super) inside: [usize; 2],
     /// Bytes from one row of the result to the next.
     pub(super) row: i32,
-    /// Bytes from one position of the source to the next.
-    pub(super) position: i32,
+    /// Bytes from one slot of the source to the next.
+    pub(super) slot: i32,
     /// Whether the residual is added.
     pub(super) residual: bool,
     /// Applied last.
@@ -175,13 +200,12 @@ const LOW: V = V(12);
 const HIGH: V = V(13);
 
 fn outcome_of_part(outcome: &Outcome, emitter: &mut dyn Emitter) {
-    let (m, size) = (outcome.m, outcome.m + 2);
+    let filtering = outcome.filtering;
+    let size = filtering.positions();
     let scratch = |row: usize, column: usize| Address::new(Pointer::Extra, (row * size + column) as i32 * VECTOR);
     for column in 0..size {
-        for row in 0..size {
-            emitter.load(V(row), Address::new(Pointer::X, (row * size + column) as i32 * outcome.position));
-        }
-        outcome_in_one_dimension(m, emitter, |emitter, row, value| emitter.store(scratch(row, column), value));
+        let at = |row: usize| Address::new(Pointer::X, slot(filtering, [row, column]) as i32 * outcome.slot);
+        merge(filtering, emitter, at, |emitter, row, value| emitter.store(scratch(row, column), value));
     }
     match outcome.activation {
         Activation::None => {}
@@ -192,10 +216,8 @@ fn outcome_of_part(outcome: &Outcome, emitter: &mut dyn Emitter) {
         }
     }
     for row in 0..outcome.inside[0] {
-        for column in 0..size {
-            emitter.load(V(column), scratch(row, column));
-        }
-        outcome_in_one_dimension(m, emitter, |emitter, column, value| {
+        let at = |column: usize| scratch(row, column);
+        merge(filtering, emitter, at, |emitter, column, value| {
             if column < outcome.inside[1] {
                 finish(outcome, emitter, row as i32 * outcome.row + column as i32 * VECTOR, value);
             }
@@ -219,9 +241,29 @@ fn finish(outcome: &Outcome, emitter: &mut dyn Emitter, offset: i32, value: V) {
     emitter.store(Address::new(Pointer::Out, offset), value);
 }
 
-/// Transforms the values in the first `m + 2` registers, which it may overwrite, and hands out the `m` results.
-fn outcome_in_one_dimension(m: usize, e: &mut dyn Emitter, mut store: impl FnMut(&mut dyn Emitter, usize, V)) {
+/// Transforms the products of a row of positions, which lie at the given addresses, and hands out the results.
+fn merge(
+    filtering: Filtering,
+    e: &mut dyn Emitter,
+    at: impl Fn(usize) -> Address,
+    mut store: impl FnMut(&mut dyn Emitter, usize, V),
+) {
     let d = V;
+    let (m, mixed) = (filtering.tile(), filtering.mixed());
+    // With stride 2, the first copied position takes the place of the point 0: it adds to the first result and to nothing else, too.
+    let first = filtering.stride() - 1;
+    if first == 1 {
+        e.load(d(0), at(mixed));
+    }
+    for position in 0..mixed {
+        e.load(d(first + position), at(position));
+    }
+    let mut store = |e: &mut dyn Emitter, result: usize, value: V| {
+        if first == 1 && result > 0 {
+            e.add(value, at(mixed + result));
+        }
+        store(e, result, value);
+    };
     let (sum_a, sum_b) = (V(6), V(7));
     e.copy(sum_a, d(1));
     e.add_vector(sum_a, d(2));
