@@ -7,7 +7,7 @@ use std::time::Instant;
 use rnc_codegen::{Code, Isa};
 use rnc_plan::cost::cost;
 use rnc_plan::footprint;
-use rnc_plan::kernel::{Activation, Conv, Extent, KernelSpec, Source, Window, Winograd};
+use rnc_plan::kernel::{Activation, Conv, Extent, KernelSpec, Source, Strassen, Window, Winograd};
 
 /// Channels in and out, kernel, stride, size of the result, how often the network has it.
 const LAYERS: [[usize; 6]; 23] = [
@@ -53,7 +53,10 @@ fn spec([inputs, outputs, kernel, stride, size, _]: [usize; 6], exact: bool) -> 
         (3, 1, _) | (3, 2, 14..) => Some(2),
         _ => None,
     };
-    if let Some(tile) = tile.filter(|_| !exact) {
+    let strassen = KernelSpec::Strassen(Strassen { conv: conv.clone() });
+    if footprint::operands(&strassen).is_ok() && !exact {
+        strassen
+    } else if let Some(tile) = tile.filter(|_| !exact) {
         KernelSpec::Winograd(Winograd { conv, tile })
     } else {
         KernelSpec::Conv(conv)

@@ -3,7 +3,8 @@
 //! Times are in cycles of a core that starts one multiply-add of 16 lanes a cycle; only their order matters. They are for one sample: a batch
 //! reads weights less often, which makes Winograd better still.
 
-use rnc_plan::kernel::{Conv, Source, Window, blocks};
+use rnc_plan::kernel::{Conv, KernelSpec, Source, Strassen, Window, blocks};
+use rnc_plan::strassen::PRODUCTS;
 use rnc_plan::winograd::Filtering;
 
 /// How a convolution is computed.
@@ -11,6 +12,8 @@ use rnc_plan::winograd::Filtering;
 pub(crate) enum Algorithm {
     /// As the model says it.
     Direct,
+    /// By one level of Strassen's product.
+    Strassen,
     /// By Winograd's method.
     Winograd(Filtering),
 }
@@ -22,11 +25,23 @@ const WEIGHT_BYTES: f64 = 4.0;
 /// (measured on Zen 4).
 const TRANSFORM: f64 = 5.0;
 
+/// Cycles that Strassen's sums take for a pair of pixels and a pair of channel blocks: of the source, and of the result with what it
+/// takes to begin and end its seven products (measured on Zen 4).
+const SUMS: [f64; 2] = [14.0, 40.0];
+
 /// The fastest algorithm.
 pub(crate) fn algorithm(conv: &Conv) -> Algorithm {
-    let candidates = std::iter::once(Algorithm::Direct).chain(filterings(conv).map(Algorithm::Winograd));
+    let candidates = std::iter::once(Algorithm::Direct)
+        .chain(is_product(conv).then_some(Algorithm::Strassen))
+        .chain(filterings(conv).map(Algorithm::Winograd));
     let time = |algorithm: &Algorithm| time(conv, *algorithm);
     candidates.min_by(|a, b| time(a).total_cmp(&time(b))).unwrap_or(Algorithm::Direct)
+}
+
+/// Whether the convolution is a matrix product that Strassen's method cuts into quarters.
+fn is_product(conv: &Conv) -> bool {
+    let spec = KernelSpec::Strassen(Strassen { conv: conv.clone() });
+    rnc_plan::footprint::operands(&spec).is_ok()
 }
 
 /// The forms of Winograd's method that compute the convolution.
@@ -48,6 +63,11 @@ fn time(conv: &Conv, algorithm: Algorithm) -> f64 {
             let rows = taps_inside(&conv.window, 0, [conv.input.height, conv.output.height]);
             let columns = taps_inside(&conv.window, 1, [conv.input.width, conv.output.width]);
             ((rows * columns) as f64 * channels * outputs).max(weights(window * channels * outputs))
+        }
+        Algorithm::Strassen => {
+            let pairs = (conv.output.height * conv.output.width).div_ceil(2) as f64;
+            let products = pairs.max(weights(1.0)) * PRODUCTS as f64 * inputs / 2.0 * outputs / 2.0;
+            products + pairs * (input_blocks * SUMS[0] + outputs * SUMS[1]) / 2.0
         }
         Algorithm::Winograd(filtering) => {
             let (positions, points) = (filtering.positions().pow(2) as f64, filtering.points().pow(2) as f64);
@@ -99,6 +119,25 @@ mod tests {
             (512, 7, 2, Algorithm::Direct),
         ] {
             assert_eq!(algorithm(&layer(channels, size, stride)), best, "{channels} channels, stride {stride}");
+        }
+    }
+
+    #[test]
+    fn multiplies_large_matrices_by_strassens_product() {
+        for (inputs, outputs, size, stride, best) in [
+            (64, 64, 56, 1, Algorithm::Direct),
+            (64, 256, 56, 1, Algorithm::Direct),
+            (256, 128, 56, 1, Algorithm::Strassen),
+            (128, 512, 28, 1, Algorithm::Strassen),
+            (256, 512, 28, 2, Algorithm::Strassen),
+            (1024, 256, 14, 1, Algorithm::Strassen),
+            (512, 2048, 7, 1, Algorithm::Strassen),
+            (1000, 256, 14, 1, Algorithm::Direct),
+        ] {
+            let conv = layer(outputs, size, stride);
+            let window = Window { kernel: [1, 1], pad: [0, 0], ..conv.window };
+            let conv = Conv { input: Extent { channels: inputs, ..conv.input }, window, ..conv };
+            assert_eq!(algorithm(&conv), best, "{inputs} to {outputs} channels");
         }
     }
 

@@ -3,7 +3,7 @@
 use rnc_ir::op::{self, Conv2d};
 use rnc_ir::{Graph, NodeId};
 use rnc_plan::Operand;
-use rnc_plan::kernel::{Activation, BLOCK, Conv, Extent, KernelSpec, Source, Window, Winograd, blocks};
+use rnc_plan::kernel::{Activation, BLOCK, Conv, Extent, KernelSpec, Source, Strassen, Window, Winograd, blocks};
 
 use crate::choose::{self, Algorithm};
 use crate::context::{Context, ValueId};
@@ -42,6 +42,7 @@ pub(crate) fn lower(cx: &mut Context<'_>, node: NodeId, conv: &Conv2d) -> Result
     let name = cx.graph.node(operands.weights).name();
     let packed = match algorithm {
         Algorithm::Direct => cx.packer.conv(operands.weights, name, weights, &spec),
+        Algorithm::Strassen => cx.packer.strassen(operands.weights, name, weights, &spec),
         Algorithm::Winograd(filtering) => cx.packer.winograd(operands.weights, name, weights, (&spec, filtering)),
     };
     let packed = packed.ok_or_else(|| Reason::new("packed weights overflow", "weights that fit into memory"))?;
@@ -53,6 +54,7 @@ pub(crate) fn lower(cx: &mut Context<'_>, node: NodeId, conv: &Conv2d) -> Result
     places.extend(residual.map(|r| r.place));
     let kernel = match algorithm {
         Algorithm::Direct => KernelSpec::Conv(spec),
+        Algorithm::Strassen => KernelSpec::Strassen(Strassen { conv: spec }),
         Algorithm::Winograd(filtering) => KernelSpec::Winograd(Winograd { conv: spec, tile: filtering.tile() }),
     };
     cx.emit(cx.name(node), kernel, places)?;

@@ -5,8 +5,9 @@
 
 use rnc_plan::kernel::{
     Access, Activation, BLOCK, Binary, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool, PoolKind,
-    Softmax, Source, Space, Unary, Window, Winograd, blocks,
+    Softmax, Source, Space, Strassen, Unary, Window, Winograd, blocks,
 };
+use rnc_plan::strassen::{self, PRODUCTS};
 use rnc_plan::weights::weight_blocks;
 use rnc_plan::{Operand, Plan, footprint};
 
@@ -47,6 +48,7 @@ fn kernel(spec: &KernelSpec, operands: &[Vec<f32>], result: &mut [f32]) {
     match spec {
         KernelSpec::Conv(spec) => conv(spec, operands, result),
         KernelSpec::Winograd(spec) => winograd(spec, operands, result),
+        KernelSpec::Strassen(spec) => pointwise_by_strassen(spec, operands, result),
         KernelSpec::Gemm(spec) => gemm(spec, operands, result),
         KernelSpec::Pool(spec) => pool(spec, &operands[0], result),
         KernelSpec::Elementwise(spec) => elementwise(spec, operands, result),
@@ -115,6 +117,37 @@ fn winograd(spec: &Winograd, operands: &[Vec<f32>], result: &mut [f32]) {
                     let residual = if spec.conv.residual { operands[3][to] } else { 0.0 };
                     result[to] = activate(spec.conv.activation, value as f32 + operands[2][o] + residual);
                 }
+            }
+        }
+    }
+}
+
+/// By the definition, quarter by quarter.
+fn pointwise_by_strassen(spec: &Strassen, operands: &[Vec<f32>], result: &mut [f32]) {
+    let Conv { input, output, window, residual, activation, .. } = &spec.conv;
+    let half = [input.channels / 2, output.channels / 2];
+    let pixels = output.height * output.width;
+    let element = |c: usize, pixel: usize| {
+        let (y, x) = (pixel / output.width * window.stride[0], pixel % output.width * window.stride[1]);
+        if pixel < pixels { operands[0][blocked(*input, c, y, x)] } else { 0.0 }
+    };
+    for (o, pixel) in (0..half[1]).flat_map(|o| (0..pixels).step_by(2).map(move |pixel| (o, pixel))) {
+        let mut products = [0.0f32; PRODUCTS];
+        for c in 0..half[0] {
+            // A11, A12, A21, A22: the first index is the pixel's.
+            let quarters = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(p, i)| element(i * half[0] + c, pixel + p));
+            let sums = strassen::data(quarters);
+            for (k, product) in products.iter_mut().enumerate() {
+                let vector = (o / BLOCK * PRODUCTS + k) * half[0] + c;
+                *product = operands[1][vector * BLOCK + o % BLOCK].mul_add(sums[k], *product);
+            }
+        }
+        for (k, value) in strassen::results(products).into_iter().enumerate() {
+            let (channel, pixel) = (k % 2 * half[1] + o, pixel + k / 2);
+            if pixel < pixels {
+                let to = blocked(*output, channel, pixel / output.width, pixel % output.width);
+                let residual = if *residual { operands[3][to] } else { 0.0 };
+                result[to] = activate(*activation, value + operands[2][channel] + residual);
             }
         }
     }

@@ -5,7 +5,7 @@
 //! * **Batch.** The leading dimension of every value that is not a constant is the batch; a *sample* is a value without it.
 //! * **Layouts.** A value lives in the blocked or the planar layout ([`rnc_plan::kernel`]), or in both: the kernels that read it ask for
 //!   the one they need, and a conversion is inserted once and remembered.
-//! * **Algorithms.** Convolutions are computed directly or by Winograd's method, whichever is estimated to be faster.
+//! * **Algorithms.** Convolutions are computed directly, by Winograd's method or by Strassen's product, whichever is estimated to be faster.
 //! * **Fusion.** Trees of elementwise nodes become one program. Everything else was fused by the passes before.
 //! * **In place.** A residual or an elementwise operand that nothing needs afterwards gives its buffer to the result.
 //! * **Memory.** Buffers whose lifetimes do not meet share the arena. The plan reports the size reached and the lower bound.

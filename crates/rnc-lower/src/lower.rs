@@ -19,7 +19,7 @@ pub struct LowerOptions {
     pub listing: Listing,
     /// The program and version that makes the plan.
     pub producer: String,
-    /// Only algorithms that compute the sums that the model says: no Winograd.
+    /// Only algorithms that compute the sums that the model says: no Winograd, no Strassen.
     pub exact: bool,
 }
 

@@ -219,7 +219,7 @@ fn read_operand(operand: proto::Operand, path: &Path<'_>) -> Result<Operand, Dec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{KernelSpec, Winograd};
+    use crate::kernel::{KernelSpec, Strassen, Winograd};
     use crate::sample;
 
     /// The error of decoding the sample plan after a change to its message.
@@ -241,11 +241,14 @@ mod tests {
     }
 
     #[test]
-    fn a_winograd_convolution_comes_back_equal() {
+    fn the_algorithms_of_convolutions_come_back_equal() {
         let mut plan = sample::everything();
         let KernelSpec::Conv(conv) = plan.steps[0].kernel.clone() else { panic!("not a convolution") };
-        plan.steps[0].kernel = KernelSpec::Winograd(Winograd { conv, tile: 4 });
-        assert_eq!(decode(&encode(&plan)).unwrap().steps[0], plan.steps[0]);
+        let winograd = KernelSpec::Winograd(Winograd { conv: conv.clone(), tile: 4 });
+        for kernel in [winograd, KernelSpec::Strassen(Strassen { conv })] {
+            plan.steps[0].kernel = kernel;
+            assert_eq!(decode(&encode(&plan)).unwrap().steps[0], plan.steps[0]);
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub fn cost(spec: &KernelSpec) -> Cost {
     let flops = match spec {
         KernelSpec::Conv(conv) => conv_flops(conv),
         KernelSpec::Winograd(winograd) => conv_flops(&winograd.conv),
+        KernelSpec::Strassen(strassen) => conv_flops(&strassen.conv),
         KernelSpec::Gemm(gemm) => 2 * (gemm.features * gemm.out) as u64,
         KernelSpec::Pool(pool) => {
             let window: usize = pool.window.kernel.iter().product();

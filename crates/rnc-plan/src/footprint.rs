@@ -160,6 +160,14 @@ pub enum SpecError {
         /// Elements of a sample.
         len: usize,
     },
+    /// A convolution that Strassen's product does not compute.
+    #[error(
+        "Strassen needs a blocked source, a 1×1 kernel, no padding, windows inside of the source, one group, and channels in multiples of 32: found {found}"
+    )]
+    NotStrassen {
+        /// What is different.
+        found: &'static str,
+    },
     /// A convolution that Winograd's method does not compute.
     #[error(
         "Winograd needs a blocked source, a 3×3 kernel, stride 1 or 2, dilation 1, one group, and a tile of 2 or 4: found {found}"
@@ -184,6 +192,7 @@ pub fn operands(spec: &KernelSpec) -> Result<Vec<Footprint>, SpecError> {
     match spec {
         KernelSpec::Conv(conv) => window::conv(conv),
         KernelSpec::Winograd(spec) => window::winograd(spec),
+        KernelSpec::Strassen(spec) => window::strassen(spec),
         KernelSpec::Gemm(spec) => gemm(spec),
         KernelSpec::Pool(pool) => window::pool(pool),
         KernelSpec::Elementwise(spec) => program::elementwise(spec),

@@ -48,6 +48,8 @@ pub enum KernelSpec {
     Conv(Conv),
     /// Operands: result, x, transformed weights, bias, and the residual if there is one.
     Winograd(Winograd),
+    /// Operands: result, x, summed weights, bias, and the residual if there is one.
+    Strassen(Strassen),
     /// Operands: result, x, weights, bias.
     Gemm(Gemm),
     /// Operands: result, x.
@@ -181,6 +183,21 @@ impl Winograd {
         let [down, across] = self.conv.window.stride;
         if down == across { Filtering::new(self.tile, down) } else { None }
     }
+}
+
+/// A pointwise convolution by one level of Strassen's matrix product, as [`crate::strassen`] says.
+///
+/// The result is that of the convolution up to rounding. Its bits depend on nothing else: sums have a fixed order, and each product is one accumulator
+/// that starts at zero and takes one fused multiply-add a channel, in order. Then come `+ bias`, `+ residual` and the activation. The pixels of
+/// the result, row by row, are paired as 0 and 1, 2 and 3, …; beside a last one alone stand zeros.
+///
+/// Weights are `[out/32][7][channels/2][16]`, where the 16 lanes of pair of blocks `o` come from the output channels `16·o + lane` and `out/2 + 16·o + lane`, and row
+/// `c` from the input channels `c` and `channels/2 + c`. The other operands are those of [`Conv`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Strassen {
+    /// The convolution: blocked source, kernel 1×1, no padding, every window inside of the source, one group, and channels in and out
+    /// that are multiples of 32.
+    pub conv: Conv,
 }
 
 /// `activation(x · W + bias)` on vectors of features; source and result are blocked with H = W = 1.

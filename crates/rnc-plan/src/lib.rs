@@ -19,6 +19,7 @@ pub mod plan;
 mod proto;
 #[cfg(test)]
 mod sample;
+pub mod strassen;
 pub mod verify;
 pub mod weights;
 pub mod winograd;

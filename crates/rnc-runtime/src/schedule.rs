@@ -106,8 +106,9 @@ fn traffic(step: &Step) -> (isize, isize) {
             Operand::Buffer(_) | Operand::Input(_) | Operand::Output(_) => images += bytes,
         }
     }
-    // Winograd's kernel goes through its weights once a sample in any case.
-    (if matches!(step.kernel, KernelSpec::Winograd(_)) { 0 } else { weights }, images)
+    // These kernels go through their weights once a sample in any case.
+    let once_a_sample = matches!(step.kernel, KernelSpec::Winograd(_) | KernelSpec::Strassen(_));
+    (if once_a_sample { 0 } else { weights }, images)
 }
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ pub mod elementwise;
 pub mod gemm;
 pub mod math;
 pub mod pool;
+mod products;
 pub mod softmax;
+pub mod strassen;
 pub mod winograd;
 
 use cranelift_module::FuncId;
@@ -51,6 +53,7 @@ pub fn compile(module: &mut ModuleBuilder, spec: &KernelSpec) -> Result<Kernel, 
     match spec {
         KernelSpec::Conv(conv) => conv::compile(module, conv),
         KernelSpec::Winograd(winograd) => winograd::compile(module, winograd),
+        KernelSpec::Strassen(strassen) => strassen::compile(module, strassen),
         KernelSpec::Gemm(gemm) => gemm::compile(module, gemm),
         KernelSpec::Pool(pool) => pool::compile(module, pool),
         KernelSpec::Elementwise(elementwise) => elementwise::compile(module, elementwise),

@@ -1,7 +1,8 @@
 //! The kernels' specifications once more, as plain loops over the packed layouts, with the documented order of operations: results must
 //! agree bit by bit.
 
-use rnc_plan::kernel::{Activation, BLOCK, Conv, Gemm, Pool, PoolKind, Source, Winograd, blocks};
+use rnc_plan::kernel::{Activation, BLOCK, Conv, Gemm, Pool, PoolKind, Source, Strassen, Winograd, blocks};
+use rnc_plan::strassen;
 use rnc_plan::weights::weight_blocks;
 use rnc_plan::winograd::Filtering;
 
@@ -131,6 +132,45 @@ pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> 
                             sum += inputs[3][place];
                         }
                         result[place] = activate(conv.activation, sum);
+                    }
+                }
+            }
+        }
+    }
+    result
+}
+
+pub fn pointwise_by_strassen(spec: &Strassen, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
+    let Conv { input, output, window, .. } = &spec.conv;
+    let (in_pixels, out_pixels) = (input.height * input.width, output.height * output.width);
+    let (in_sample, out_sample) = (input.channels * in_pixels, output.channels * out_pixels);
+    let half = [input.channels / 2, output.channels / 2];
+    let mut result = vec![0.0; batch * out_sample];
+    for n in 0..batch {
+        let element = |c: usize, pixel: usize| {
+            let (y, x) = (pixel / output.width * window.stride[0], pixel % output.width * window.stride[1]);
+            if pixel < out_pixels { inputs[0][n * in_sample + blocked(c, in_pixels, y * input.width + x)] } else { 0.0 }
+        };
+        for pixel in (0..out_pixels).step_by(2) {
+            let sums: Vec<_> = (0..half[0])
+                .map(|c| {
+                    strassen::data([(0, 0), (0, 1), (1, 0), (1, 1)].map(|(p, h)| element(h * half[0] + c, pixel + p)))
+                })
+                .collect();
+            for o in 0..half[1] {
+                let weight = |k: usize, c: usize| ((o / BLOCK * 7 + k) * half[0] + c) * BLOCK + o % BLOCK;
+                let products = std::array::from_fn(|k| {
+                    (0..half[0]).fold(0.0f32, |sum, c| sums[c][k].mul_add(inputs[1][weight(k, c)], sum))
+                });
+                for (k, value) in strassen::results(products).into_iter().enumerate() {
+                    let (channel, pixel) = (k % 2 * half[1] + o, pixel + k / 2);
+                    if pixel < out_pixels {
+                        let place = n * out_sample + blocked(channel, out_pixels, pixel);
+                        let mut sum = value + inputs[2][channel];
+                        if spec.conv.residual {
+                            sum += inputs[3][place];
+                        }
+                        result[place] = activate(spec.conv.activation, sum);
                     }
                 }
             }

@@ -86,6 +86,7 @@ fn kinds(plan: &Plan) -> Vec<&'static str> {
     let kind = |spec: &KernelSpec| match spec {
         KernelSpec::Conv(_) => "conv",
         KernelSpec::Winograd(_) => "winograd",
+        KernelSpec::Strassen(_) => "strassen",
         KernelSpec::Gemm(_) => "gemm",
         KernelSpec::Pool(_) => "pool",
         KernelSpec::Elementwise(_) => "elementwise",

@@ -3,7 +3,7 @@
 use super::{DecodeError, Path, each, required, size};
 use crate::kernel::{
     Access, Activation, Binary, Conv, Copy, CopyBox, CopyLoop, Elementwise, Extent, F32, Gemm, Instruction, KernelSpec,
-    Pool, PoolKind, Softmax, Source, Space, Unary, Window, Winograd,
+    Pool, PoolKind, Softmax, Source, Space, Strassen, Unary, Window, Winograd,
 };
 use crate::proto::{self, step::Kernel};
 
@@ -13,6 +13,7 @@ pub(super) fn write(spec: &KernelSpec) -> Kernel {
         KernelSpec::Winograd(winograd) => {
             Kernel::Winograd(proto::Winograd { conv: Some(write_conv(&winograd.conv)), tile: winograd.tile as u64 })
         }
+        KernelSpec::Strassen(strassen) => Kernel::Strassen(proto::Strassen { conv: Some(write_conv(&strassen.conv)) }),
         KernelSpec::Gemm(gemm) => Kernel::Gemm(proto::Gemm {
             features: gemm.features as u64,
             out: gemm.out as u64,
@@ -34,6 +35,11 @@ pub(super) fn read(kernel: Kernel, path: &Path<'_>) -> Result<KernelSpec, Decode
     Ok(match kernel {
         Kernel::Conv(conv) => KernelSpec::Conv(read_conv(conv, &path.field("conv"))?),
         Kernel::Winograd(winograd) => KernelSpec::Winograd(read_winograd(winograd, &path.field("winograd"))?),
+        Kernel::Strassen(strassen) => {
+            let strassen_path = path.field("strassen");
+            let conv = strassen_path.field("conv");
+            KernelSpec::Strassen(Strassen { conv: read_conv(required(strassen.conv, &conv)?, &conv)? })
+        }
         Kernel::Gemm(gemm) => KernelSpec::Gemm(read_gemm(gemm, &path.field("gemm"))?),
         Kernel::Pool(pool) => KernelSpec::Pool(read_pool(pool, &path.field("pool"))?),
         Kernel::Elementwise(spec) => KernelSpec::Elementwise(read_elementwise(spec, &path.field("elementwise"))?),

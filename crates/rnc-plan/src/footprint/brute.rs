@@ -75,6 +75,14 @@ fn winograd_ends(winograd: &Winograd) -> Ends {
     ends
 }
 
+/// The convolution's, but for the weights: seven products of half the channels for every pair of blocks.
+fn strassen_ends(strassen: &Strassen) -> Ends {
+    let mut ends = conv_ends(&strassen.conv);
+    let Conv { input, output, .. } = strassen.conv;
+    ends[2] = output.channels / 32 * 7 * (input.channels / 2) * BLOCK;
+    ends
+}
+
 /// `None` if a window is empty or starts behind the source.
 fn pool_ends(pool: &Pool) -> Option<Ends> {
     let mut ends = vec![0; 2];
@@ -323,6 +331,22 @@ proptest! {
         let Ok(bounds) = bounds(&KernelSpec::Winograd(spec.clone())) else { return Ok(()) };
         prop_assert!((tile == 2 || tile == 4) && stride < 3);
         let ends = winograd_ends(&spec);
+        for (i, (end, bound)) in ends.iter().zip(&bounds).enumerate() {
+            prop_assert!(i == 1 && end <= bound || end == bound, "operand {}: {} against {}", i, end, bound);
+        }
+    }
+
+    #[test]
+    fn strassen_is_bounded_as_its_convolution_is(
+        conv in small_conv(), channels in pair(1..6), kernel in 1..3usize, pad in 0..2usize, stride in pair(1..4),
+    ) {
+        let mut conv = conv;
+        conv.window = Window { kernel: [kernel; 2], stride, pad: [pad; 2], dilation: [1; 2] };
+        (conv.input.channels, conv.output.channels) = (channels[0] * 16, channels[1] * 16);
+        let spec = Strassen { conv };
+        let Ok(bounds) = bounds(&KernelSpec::Strassen(spec.clone())) else { return Ok(()) };
+        prop_assert!(channels[0] % 2 == 0 && channels[1] % 2 == 0 && kernel == 1 && pad == 0);
+        let ends = strassen_ends(&spec);
         for (i, (end, bound)) in ends.iter().zip(&bounds).enumerate() {
             prop_assert!(i == 1 && end <= bound || end == bound, "operand {}: {} against {}", i, end, bound);
         }

@@ -37,7 +37,7 @@ pub(crate) struct Compile {
     /// Print every rewrite and every near miss.
     #[arg(long)]
     explain: bool,
-    /// Compute convolutions as the model says them: no Winograd. Slower, and with the rounding of plain f32 sums.
+    /// Compute convolutions as the model says them: no Winograd, no Strassen. Slower, and with the rounding of plain f32 sums.
     #[arg(long)]
     exact: bool,
 }

@@ -7,9 +7,10 @@ use cranelift_frontend::FunctionBuilder;
 use cranelift_module::DataId;
 use rnc_plan::kernel::{BLOCK, blocks};
 
+use super::super::products::Kind;
 use super::Layout;
 use super::leaves::Leaves;
-use super::slots::{self, Kind, Run};
+use super::slots::{self, Run};
 use super::transform;
 use crate::clif::{MEMORY, for_range, offset};
 use crate::error::CodegenError;

@@ -13,6 +13,7 @@ mod transform;
 use rnc_plan::kernel::{Conv, Winograd, blocks};
 use rnc_plan::winograd::Filtering;
 
+use super::products::most_rows;
 use super::{Kernel, Tasks};
 use crate::error::{CodegenError, near};
 use crate::isa::Isa;
@@ -59,7 +60,7 @@ impl<'a> Layout<'a> {
         let patch = filtering.positions();
         let (down, across) = (conv.output.height.div_ceil(m), conv.output.width.div_ceil(m));
         let tile_bytes = patch * patch * blocks(conv.input.channels) * BLOCK_BYTES;
-        let most = (DATA_BYTES / tile_bytes).clamp(1, most_tiles(isa));
+        let most = (DATA_BYTES / tile_bytes).clamp(1, most_rows(isa));
         let count = (down * across).div_ceil(most);
         let range = |i: usize| down * across * i / count..down * across * (i + 1) / count;
         let largest = (down * across).div_ceil(count);
@@ -100,14 +101,5 @@ impl<'a> Layout<'a> {
     /// Row and column of a tile's first result.
     fn place(&self, tile: usize) -> [usize; 2] {
         [tile / self.across * self.filtering.tile(), tile % self.across * self.filtering.tile()]
-    }
-}
-
-/// Tiles whose products fill the registers, or a few times that where those are few: weights are then read as often less.
-const fn most_tiles(isa: Isa) -> usize {
-    match isa {
-        Isa::Avx512 => 28,
-        Isa::Avx2 => 24,
-        Isa::Baseline => 12,
     }
 }

@@ -2,6 +2,8 @@
 
 use rnc_plan::winograd::Filtering;
 
+use super::super::products::Kind;
+
 /// The place of a position in scratch memory.
 pub(super) fn slot(filtering: Filtering, [row, column]: [usize; 2]) -> usize {
     let (i, j) = (filtering.point(row), filtering.point(column));
@@ -19,15 +21,6 @@ pub(super) struct Run {
     /// First pair of points.
     pub(super) weights: usize,
     pub(super) kind: Kind,
-}
-
-/// What the code of a run depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Kind {
-    /// Positions.
-    pub(super) count: usize,
-    /// Whether all have the same weights.
-    pub(super) shared: bool,
 }
 
 /// All products, as few runs as can be, in the order of the weights.

@@ -5,7 +5,8 @@ use std::fmt::Write;
 use rnc::Plan;
 use rnc::plan::cost::cost;
 use rnc::plan::kernel::{
-    Activation, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool, PoolKind, Window, Winograd,
+    Activation, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool, PoolKind, Strassen, Window,
+    Winograd,
 };
 
 /// Floating-point operations of one sample.
@@ -31,6 +32,7 @@ pub(crate) fn kind(spec: &KernelSpec) -> &'static str {
     match spec {
         KernelSpec::Conv(_) => "conv",
         KernelSpec::Winograd(_) => "winograd",
+        KernelSpec::Strassen(_) => "strassen",
         KernelSpec::Gemm(_) => "gemm",
         KernelSpec::Pool(Pool { kind: PoolKind::Max, .. }) => "max pool",
         KernelSpec::Pool(Pool { kind: PoolKind::Average | PoolKind::AverageWithPadding { .. }, .. }) => "average pool",
@@ -52,7 +54,13 @@ pub(crate) fn describe(spec: &KernelSpec) -> String {
             text.push_str(if *residual { " +residual" } else { "" });
             text.push_str(&activation(last));
         }
-        KernelSpec::Winograd(Winograd { conv: Conv { residual, activation: last, .. }, tile }) => {
+        KernelSpec::Strassen(Strassen { conv: Conv { window: w, residual, activation: last, .. } }) => {
+            text.push_str(&window(w));
+            text.push_str(if *residual { " +residual" } else { "" });
+            text.push_str(&activation(last));
+        }
+        KernelSpec::Winograd(Winograd { conv: Conv { window: w, residual, activation: last, .. }, tile }) => {
+            text.push_str(&window(w));
             write!(text, " F({tile}×{tile})").expect("a string grows");
             text.push_str(if *residual { " +residual" } else { "" });
             text.push_str(&activation(last));
@@ -86,6 +94,7 @@ pub(crate) fn shapes(spec: &KernelSpec) -> [String; 2] {
     match spec {
         KernelSpec::Conv(conv) => [extent(&conv.input), extent(&conv.output)],
         KernelSpec::Winograd(winograd) => [extent(&winograd.conv.input), extent(&winograd.conv.output)],
+        KernelSpec::Strassen(strassen) => [extent(&strassen.conv.input), extent(&strassen.conv.output)],
         KernelSpec::Gemm(gemm) => [gemm.features.to_string(), gemm.out.to_string()],
         KernelSpec::Pool(pool) => {
             let [height, width] = pool.output;

@@ -1,0 +1,180 @@
+//! The loop over the tasks of a convolution by Strassen's product.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_frontend::FunctionBuilder;
+use cranelift_module::{DataId, FuncId};
+use rnc_plan::kernel::{BLOCK, blocks};
+use rnc_plan::strassen::PRODUCTS;
+
+use super::sums::{self, Data, Outcome};
+use super::{Layout, pixels, products};
+use crate::clif::{MEMORY, for_range, offset};
+use crate::error::{CodegenError, near};
+use crate::module::{KernelArguments, ModuleBuilder, Table};
+use crate::panels::BLOCK_BYTES;
+
+/// The tables of the driver.
+pub(super) struct Tables {
+    /// A row a block of pairs: from the start of a sample to its first pixel, from a plane's start to its first result, and the leaves of
+    /// the pixels' sums, of the products and of the results.
+    blocks: DataId,
+    /// A vector of zeros, where products start.
+    zeros: DataId,
+}
+
+const BLOCK_WORDS: i64 = 5;
+
+/// Leaves written so far, by what they depend on.
+#[derive(Default)]
+struct Leaves {
+    data: HashMap<Data, FuncId>,
+    products: HashMap<usize, FuncId>,
+    outcomes: HashMap<Outcome, FuncId>,
+}
+
+impl Tables {
+    pub(super) fn new(module: &mut ModuleBuilder, layout: &Layout<'_>, name: &str) -> Result<Self, CodegenError> {
+        let mut leaves = Leaves::default();
+        let mut rows = Table::default();
+        for pairs in &layout.blocks {
+            let first = 2 * pairs.start;
+            rows.numbers([layout.source(first) as i64, (first * BLOCK_BYTES) as i64]);
+            rows.functions(leaves.of_block(module, layout, pairs.clone(), name)?);
+        }
+        let mut zeros = Table::default();
+        zeros.numbers([0; BLOCK_BYTES / 8]);
+        Ok(Self { blocks: module.table(rows)?, zeros: module.table(zeros)? })
+    }
+}
+
+impl Leaves {
+    fn of_block(
+        &mut self,
+        module: &mut ModuleBuilder,
+        layout: &Layout<'_>,
+        pairs: std::ops::Range<usize>,
+        name: &str,
+    ) -> Result<[FuncId; 3], CodegenError> {
+        let data = once(&mut self.data, data(layout, pairs.clone())?, |data| {
+            module.leaf(&format!("{name}.pixels"), |emitter| sums::data(data, emitter))
+        })?;
+        let products = once(&mut self.products, pairs.len(), |pairs| {
+            products::leaf(module, &format!("{name}.products"), &layout.products(*pairs))
+        })?;
+        let outcome = once(&mut self.outcomes, outcome(layout, pairs)?, |outcome| {
+            module.leaf(&format!("{name}.results"), |emitter| sums::outcome(outcome, emitter))
+        })?;
+        Ok([data, products, outcome])
+    }
+}
+
+/// The leaf that is known for a key, or else is written now.
+fn once<K: Eq + Hash>(
+    known: &mut HashMap<K, FuncId>,
+    key: K,
+    write: impl FnOnce(&K) -> Result<FuncId, CodegenError>,
+) -> Result<FuncId, CodegenError> {
+    if let Some(leaf) = known.get(&key) {
+        return Ok(*leaf);
+    }
+    let leaf = write(&key)?;
+    known.insert(key, leaf);
+    Ok(leaf)
+}
+
+fn data(layout: &Layout<'_>, pairs: std::ops::Range<usize>) -> Result<Data, CodegenError> {
+    let origin = layout.source(2 * pairs.start);
+    let pixel = |pixel: usize| (pixel < pixels(layout.conv)).then(|| (layout.source(pixel) - origin) as i32);
+    let places = pairs.map(|pair| (pixel(2 * pair).expect("a pair has a first pixel"), pixel(2 * pair + 1)));
+    Ok(Data {
+        runs: sums::runs(places),
+        half: near("half of the channels", layout.source_half())?,
+        blocks: blocks(layout.conv.input.channels) / 2,
+        block_x: near("a channel block", layout.source_plane())?,
+        block_out: near("a channel block", layout.channel_block)?,
+        slot: near("a product's sums", layout.data_slot)?,
+    })
+}
+
+fn outcome(layout: &Layout<'_>, pairs: std::ops::Range<usize>) -> Result<Outcome, CodegenError> {
+    let whole = pairs.end.min(pixels(layout.conv) / 2) - pairs.start;
+    Ok(Outcome {
+        pairs: whole,
+        odd: whole < pairs.len(),
+        half: near("half of the channels", layout.result_half())?,
+        half_bias: near("half of the bias", layout.outputs() * BLOCK_BYTES)?,
+        slot: near("a product", layout.product_slot)?,
+        residual: layout.conv.residual,
+        activation: layout.conv.activation,
+    })
+}
+
+/// Writes the loop.
+pub(super) fn write(
+    module: &mut ModuleBuilder,
+    builder: &mut FunctionBuilder<'_>,
+    (layout, tables): (&Layout<'_>, &Tables),
+    arguments: KernelArguments,
+) {
+    let signature = builder.import_signature(module.leaf_signature());
+    let [result, x, weights, bias] = [0, 1, 2, 3].map(|index| arguments.operand(builder, index));
+    let residual = layout.conv.residual.then(|| arguments.operand(builder, 4));
+    let zeros = module.table_address(builder, tables.zeros);
+    let table = module.table_address(builder, tables.blocks);
+    let products = builder.ins().iadd_imm_s(arguments.scratch, layout.products_offset() as i64);
+    let bytes = |len: Option<usize>| len.expect("the plan's verifier checked the sizes") as i64 * 4;
+    let (source_sample, result_sample) =
+        (bytes(layout.conv.input.blocked_len()), bytes(layout.conv.output.blocked_len()));
+    let weight_bytes = (PRODUCTS * blocks(layout.conv.input.channels) / 2 * BLOCK * BLOCK_BYTES) as i64;
+
+    // The block of pairs whose sums are in the scratch memory, counted over all samples.
+    let summed = builder.declare_var(I64);
+    let none = builder.ins().iconst(I64, -1);
+    builder.def_var(summed, none);
+    for_range(builder, (arguments.begin, arguments.end), 1, |builder, task| {
+        let outputs = builder.ins().iconst(I64, layout.outputs() as i64);
+        let group = builder.ins().udiv(task, outputs);
+        let output = builder.ins().urem(task, outputs);
+        let count = builder.ins().iconst(I64, layout.blocks.len() as i64);
+        let sample = builder.ins().udiv(group, count);
+        let block = builder.ins().urem(group, count);
+        let row = offset(builder, table, block, BLOCK_WORDS * 8);
+        let word = |builder: &mut FunctionBuilder<'_>, index: i32| builder.ins().load(I64, MEMORY, row, index * 8);
+        let call = |builder: &mut FunctionBuilder<'_>, leaf: i32, pointers: [Value; 5]| {
+            let leaf = builder.ins().load(I64, MEMORY, row, (2 + leaf) * 8);
+            let [x, w, out, bias, residual] = pointers;
+            builder.ins().call_indirect(signature, leaf, &[x, w, out, bias, residual, zeros]);
+        };
+
+        let last = builder.use_var(summed);
+        let fresh = builder.ins().icmp(IntCC::NotEqual, last, group);
+        builder.def_var(summed, group);
+        let sum = builder.create_block();
+        let multiply = builder.create_block();
+        builder.ins().brif(fresh, sum, &[], multiply, &[]);
+        builder.switch_to_block(sum);
+        builder.seal_block(sum);
+        let sample_x = offset(builder, x, sample, source_sample);
+        let first = word(builder, 0);
+        let block_x = builder.ins().iadd(sample_x, first);
+        call(builder, 0, [block_x, zeros, arguments.scratch, zeros, zeros]);
+        builder.ins().jump(multiply, &[]);
+        builder.switch_to_block(multiply);
+        builder.seal_block(multiply);
+
+        let panel = offset(builder, weights, output, weight_bytes);
+        call(builder, 1, [arguments.scratch, panel, products, zeros, zeros]);
+        let first = word(builder, 1);
+        let within = offset(builder, first, sample, result_sample);
+        let within = offset(builder, within, output, layout.result_plane() as i64);
+        let to = builder.ins().iadd(result, within);
+        let bias = offset(builder, bias, output, BLOCK_BYTES as i64);
+        let residual = residual.map_or(zeros, |residual| builder.ins().iadd(residual, within));
+        call(builder, 2, [products, zeros, to, bias, residual]);
+    });
+}

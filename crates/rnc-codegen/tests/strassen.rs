@@ -1,0 +1,99 @@
+//! Strassen's product against the same operations as plain loops, bit by bit, and against the direct convolution within its rounding.
+
+mod support;
+
+use rnc_plan::kernel::{Activation, BLOCK, Conv, Extent, KernelSpec, Source, Strassen, Window};
+use rnc_plan::strassen::{PRODUCTS, weights};
+use support::{Random, assert_same_bits, isas, naive, run, sizes};
+
+/// A pointwise convolution by channels in and out, the result's size and the strides.
+fn conv([inputs, outputs]: [usize; 2], [height, width]: [usize; 2], stride: [usize; 2]) -> Conv {
+    Conv {
+        input: Extent {
+            channels: inputs,
+            height: (height - 1) * stride[0] + 1,
+            // Columns behind the last window, too.
+            width: width * stride[1],
+        },
+        source: Source::Blocked,
+        output: Extent { channels: outputs, height, width },
+        groups: 1,
+        window: Window { kernel: [1, 1], stride, pad: [0, 0], dilation: [1, 1] },
+        residual: false,
+        activation: Activation::None,
+    }
+}
+
+fn check(conv: &Conv, batch: usize) {
+    let spec = Strassen { conv: conv.clone() };
+    let kernel = KernelSpec::Strassen(spec.clone());
+    let mut random = Random(conv.input.channels as u64);
+    let inputs: Vec<_> = sizes(&kernel, batch)[1..].iter().map(|size| random.floats(*size)).collect();
+    let expected = naive::pointwise_by_strassen(&spec, batch, &inputs);
+    for isa in isas() {
+        for parts in [1, 3] {
+            let found = run(&kernel, isa, batch, &inputs, parts);
+            assert_same_bits(&found, &expected, &format!("{isa}, batch {batch}, {parts} parts, {conv:?}"));
+        }
+    }
+}
+
+#[test]
+fn even_and_odd_numbers_of_pixels_agree() {
+    for size in [[1, 1], [1, 2], [3, 3], [7, 7], [4, 5], [8, 14], [1, 61]] {
+        check(&conv([32, 32], size, [1, 1]), 1);
+    }
+}
+
+#[test]
+fn strides_agree() {
+    for stride in [[2, 2], [1, 3], [3, 1]] {
+        for size in [[1, 1], [3, 3], [7, 7], [5, 14], [14, 14]] {
+            check(&conv([32, 64], size, stride), 1);
+        }
+    }
+}
+
+#[test]
+fn any_even_number_of_blocks_agrees() {
+    for channels in [[32, 96], [64, 32], [160, 64]] {
+        check(&conv(channels, [5, 5], [1, 1]), 2);
+    }
+}
+
+#[test]
+fn residual_and_activation_agree() {
+    for residual in [false, true] {
+        for activation in [Activation::None, Activation::Relu, Activation::Clip { min: (-0.5).into(), max: 1.0.into() }]
+        {
+            check(&Conv { residual, activation, ..conv([32, 64], [7, 9], [1, 1]) }, 2);
+        }
+    }
+}
+
+#[test]
+fn so_many_channels_that_fewer_pairs_fit_a_block_agree() {
+    check(&conv([4096, 32], [6, 7], [1, 1]), 1);
+}
+
+/// The largest error relative to the largest result. A plain sum of 256 products has some 1e-6; Strassen's sums double and triple the numbers that are rounded.
+#[test]
+fn results_are_those_of_the_convolution() {
+    let conv = conv([256, 64], [14, 14], [1, 1]);
+    let mut random = Random(5);
+    let matrix: Vec<Vec<f32>> = (0..256).map(|_| random.floats(64)).collect();
+    let (x, bias) = (random.floats(14 * 14 * 256), random.floats(64));
+    let direct = (0..64).step_by(BLOCK).flat_map(|o| matrix.iter().flat_map(move |row| row[o..o + BLOCK].to_vec()));
+    let mut summed = vec![0.0; 2 * PRODUCTS * 128 * BLOCK];
+    for (c, o) in (0..128).flat_map(|c| (0..32).map(move |o| (c, o))) {
+        let quarters = [[0, 0], [0, 1], [1, 0], [1, 1]].map(|[i, j]| matrix[i * 128 + c][j * 32 + o]);
+        for (k, sum) in weights(quarters).into_iter().enumerate() {
+            summed[((o / BLOCK * PRODUCTS + k) * 128 + c) * BLOCK + o % BLOCK] = sum;
+        }
+    }
+    let expected = naive::conv(&conv, 1, &[x.clone(), direct.collect(), bias.clone()]);
+    let found = run(&KernelSpec::Strassen(Strassen { conv }), isas().last().unwrap(), 1, &[x, summed, bias], 1);
+    let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+    let error = found.iter().zip(&expected).fold(0.0f32, |a, (x, y)| a.max((x - y).abs()));
+    assert!(error <= 4e-6 * largest, "{}", error / largest);
+}
