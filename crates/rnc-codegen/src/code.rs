@@ -5,6 +5,7 @@ use std::mem::ManuallyDrop;
 use std::ops::Range;
 
 use cranelift_jit::JITModule;
+use rnc_plan::TileSize;
 use rnc_plan::kernel::KernelSpec;
 
 use crate::error::CodegenError;
@@ -39,26 +40,62 @@ unsafe impl Send for Code {}
 #[allow(unsafe_code, reason = "the module's memory is immutable once finished")]
 unsafe impl Sync for Code {}
 
+/// What code is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Instruction set.
+    pub isa: Isa,
+    /// Threads that will run it: work is cut so that it spreads evenly over them.
+    pub threads: usize,
+}
+
+impl From<Isa> for Target {
+    fn from(isa: Isa) -> Self {
+        Self { isa, threads: 1 }
+    }
+}
+
+/// A kernel to be compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Request<'a> {
+    /// What it computes.
+    pub spec: &'a KernelSpec,
+    /// Register tile of a convolution. One that does not fit the instruction set is ignored.
+    pub tile: Option<TileSize>,
+}
+
+impl<'a> From<&'a KernelSpec> for Request<'a> {
+    fn from(spec: &'a KernelSpec) -> Self {
+        Self { spec, tile: None }
+    }
+}
+
 impl Code {
-    /// Compiles kernels for an instruction set of this CPU. Equal specifications are compiled once.
+    /// Compiles kernels for an instruction set of this CPU. Equal requests are compiled once.
     ///
     /// The specifications must come from a verified plan: sizes are not checked here again.
     ///
     /// # Errors
     /// If the CPU lacks the instruction set, or a layer is too large to be addressed.
-    pub fn compile<'a>(specs: impl IntoIterator<Item = &'a KernelSpec>, isa: Isa) -> Result<Self, CodegenError> {
+    pub fn compile<'a, R: Into<Request<'a>>>(
+        requests: impl IntoIterator<Item = R>,
+        target: impl Into<Target>,
+    ) -> Result<Self, CodegenError> {
+        let target = target.into();
+        let isa = target.isa;
         if !isa.is_supported() {
             return Err(CodegenError::UnsupportedIsa(isa));
         }
-        let mut module = ModuleBuilder::new(isa)?;
+        let mut module = ModuleBuilder::new(target)?;
         let mut known = HashMap::new();
         let mut unfinished = Vec::new();
         let mut indices = Vec::new();
-        for spec in specs {
-            let index = known.get(spec).copied().unwrap_or(unfinished.len());
+        for request in requests {
+            let request = request.into();
+            let index = known.get(&request).copied().unwrap_or(unfinished.len());
             if index == unfinished.len() {
-                unfinished.push(kernels::compile(&mut module, spec)?);
-                known.insert(spec, index);
+                unfinished.push(kernels::compile(&mut module, &request)?);
+                known.insert(request, index);
             }
             indices.push(index);
         }

@@ -15,7 +15,8 @@ mod panels;
 mod tile;
 mod tiling;
 
-pub use code::{Code, Compiled};
+pub use code::{Code, Compiled, Request, Target};
 pub use error::CodegenError;
 pub use isa::Isa;
 pub use kernels::Tasks;
+pub use tiling::candidates as tiles;

@@ -8,6 +8,7 @@ use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
 use cranelift_module::{DataDescription, DataId, FuncId, Linkage, Module, default_libcall_names};
 
 use crate::clif::MEMORY;
+use crate::code::Target;
 use crate::emitter::portable::Portable;
 use crate::emitter::{Emitter, Pointer};
 #[cfg(target_arch = "x86_64")]
@@ -21,7 +22,7 @@ const ARENA_BYTES: usize = 256 << 20;
 /// Collects the functions of one plan.
 pub struct ModuleBuilder {
     module: JITModule,
-    isa: Isa,
+    target: Target,
     count: usize,
 }
 
@@ -73,31 +74,31 @@ impl ModuleBuilder {
     ///
     /// # Errors
     /// If Cranelift does not know the host, or address space cannot be reserved.
-    pub fn new(isa: Isa) -> Result<Self, CodegenError> {
+    pub fn new(target: Target) -> Result<Self, CodegenError> {
         let mut flags = settings::builder();
         // `speed` hoists loads out of the register tiles and spills them.
         flags.set("opt_level", "none").map_err(CodegenError::host)?;
         flags
             .set("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" })
             .map_err(CodegenError::host)?;
-        let target = cranelift_native::builder().map_err(|message| CodegenError::Host(message.to_owned()))?;
-        let target = target.finish(settings::Flags::new(flags)).map_err(CodegenError::host)?;
-        let mut builder = JITBuilder::with_isa(target, default_libcall_names());
+        let host = cranelift_native::builder().map_err(|message| CodegenError::Host(message.to_owned()))?;
+        let host = host.finish(settings::Flags::new(flags)).map_err(CodegenError::host)?;
+        let mut builder = JITBuilder::with_isa(host, default_libcall_names());
         let arena = ArenaMemoryProvider::new_with_size(ARENA_BYTES).map_err(CodegenError::host)?;
         builder.memory_provider(Box::new(arena));
         let module = JITModule::new(builder);
-        Ok(Self { module, isa, count: 0 })
+        Ok(Self { module, target, count: 0 })
     }
 
     /// The instruction set of the leaves.
     pub fn isa(&self) -> Isa {
-        self.isa
+        self.target.isa
     }
 
     /// Defines a leaf that `write` writes.
     pub fn leaf(&mut self, name: &str, write: impl FnOnce(&mut dyn Emitter)) -> Result<FuncId, CodegenError> {
         let signature = self.leaf_signature();
-        match self.isa {
+        match self.target.isa {
             Isa::Baseline => self.function(name, signature, |_, builder| {
                 let mut emitter = Portable::new(builder);
                 write(&mut emitter);
@@ -117,7 +118,7 @@ impl ModuleBuilder {
                 self.assembled(name, &signature, &emitter.finish()?)
             }
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512 => Err(CodegenError::UnsupportedIsa(self.isa)),
+            Isa::Avx2 | Isa::Avx512 => Err(CodegenError::UnsupportedIsa(self.target.isa)),
         }
     }
 

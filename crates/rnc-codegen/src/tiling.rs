@@ -1,15 +1,8 @@
 //! Chooses the register tile of a convolution and cuts the result's pixels into tiles.
 
-use crate::isa::Isa;
+use rnc_plan::TileSize;
 
-/// Size of a register tile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TileSize {
-    /// Pixels.
-    pub pixels: usize,
-    /// Vectors of output channels.
-    pub columns: usize,
-}
+use crate::isa::Isa;
 
 /// What the choice depends on.
 #[derive(Clone, Copy, Debug)]
@@ -22,18 +15,16 @@ pub struct Problem {
     pub depth: usize,
 }
 
-impl TileSize {
-    const fn new(pixels: usize, columns: usize) -> Self {
-        Self { pixels, columns }
-    }
+const fn tile(pixels: usize, columns: usize) -> TileSize {
+    TileSize { pixels, columns }
 }
 
-const AVX512: [TileSize; 4] = [TileSize::new(14, 2), TileSize::new(28, 1), TileSize::new(9, 3), TileSize::new(7, 4)];
-const AVX2: [TileSize; 2] = [TileSize::new(6, 2), TileSize::new(12, 1)];
-const BASELINE: [TileSize; 3] = [TileSize::new(6, 2), TileSize::new(5, 2), TileSize::new(12, 1)];
+const AVX512: [TileSize; 4] = [tile(14, 2), tile(28, 1), tile(9, 3), tile(7, 4)];
+const AVX2: [TileSize; 2] = [tile(6, 2), tile(12, 1)];
+const BASELINE: [TileSize; 3] = [tile(6, 2), tile(5, 2), tile(12, 1)];
 
 /// The tiles that fit an instruction set's registers, the one that is best for large layers first.
-const fn candidates(isa: Isa) -> &'static [TileSize] {
+pub const fn candidates(isa: Isa) -> &'static [TileSize] {
     match isa {
         Isa::Avx512 => &AVX512,
         Isa::Avx2 => &AVX2,

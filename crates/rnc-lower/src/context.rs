@@ -255,7 +255,7 @@ impl<'g> Context<'g> {
     /// Adds a step. Kernels that the plan's limits exclude are refused here, so that the node is named.
     pub(crate) fn emit(&mut self, name: &str, kernel: KernelSpec, operands: Vec<Operand>) -> Result<(), Reason> {
         footprint::operands(&kernel).map_err(|e| Reason::new(e.to_string(), "sizes and windows that a plan allows"))?;
-        self.steps.push(Step { name: name.to_owned(), kernel, operands });
+        self.steps.push(Step { name: name.to_owned(), kernel, operands, choice: None });
         Ok(())
     }
 

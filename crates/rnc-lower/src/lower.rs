@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rnc_ir::{Graph, NodeId, Op, Verified};
 use rnc_plan::kernel::PoolKind;
-use rnc_plan::{ALIGN, Buffer, Listing, Operand, Plan, Port, Step};
+use rnc_plan::{ALIGN, Buffer, Listing, Operand, Plan, Port, Step, Tuning};
 
 use crate::context::{Context, PendingBuffer};
 use crate::error::{LowerError, Reason, Unsupported};
@@ -155,6 +155,7 @@ fn finish(cx: Context<'_>, options: &LowerOptions) -> Result<Plan, LowerError> {
         arena_bytes: arena,
         arena_lower_bound: lower_bound,
         listing: options.listing.clone(),
+        tuning: Tuning::default(),
         data,
     })
 }

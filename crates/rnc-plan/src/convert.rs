@@ -1,5 +1,6 @@
 //! Plans to protobuf messages and back. Writing cannot fail; reading names the field that is wrong by its path.
 
+mod choice;
 mod kernel;
 
 use prost::Message;
@@ -60,6 +61,7 @@ pub(crate) fn encode(plan: &Plan) -> Vec<u8> {
             imported: plan.listing.imported.clone(),
             optimized: plan.listing.optimized.clone(),
         }),
+        tuning: Some(choice::write_tuning(&plan.tuning)),
     }
     .encode_to_vec()
 }
@@ -81,6 +83,7 @@ pub(crate) fn decode(header: &[u8]) -> Result<Plan, DecodeError> {
         arena_bytes: size(plan.arena_bytes, &root.field("arena_bytes"))?,
         arena_lower_bound: size(plan.arena_lower_bound, &root.field("arena_lower_bound"))?,
         listing: Listing { imported: listing.imported, optimized: listing.optimized },
+        tuning: plan.tuning.map(choice::read_tuning).unwrap_or_default(),
         data: ConstantData::empty(),
     })
 }
@@ -185,6 +188,7 @@ fn step(step: &Step) -> proto::Step {
     proto::Step {
         name: step.name.clone(),
         kernel: Some(kernel::write(&step.kernel)),
+        choice: step.choice.as_ref().map(choice::write),
         operands: step.operands.iter().map(|operand| operand_message(*operand)).collect(),
     }
 }
@@ -194,6 +198,7 @@ fn read_step(step: proto::Step, path: &Path<'_>) -> Result<Step, DecodeError> {
         name: step.name,
         kernel: kernel::read(required(step.kernel, &path.field("kernel"))?, path)?,
         operands: each(step.operands, &path.field("operands"), read_operand)?,
+        choice: step.choice.map(|choice| choice::read(choice, &path.field("choice"))).transpose()?,
     })
 }
 

@@ -7,6 +7,7 @@
 //!   buffers which are alive together do not overlap. Together they make running a plan from outside safe.
 //! * [`file`](mod@file) writes and opens plan files; `docs/plan-format.md` describes them.
 
+pub mod choice;
 mod convert;
 pub mod cost;
 pub mod data;
@@ -24,6 +25,7 @@ pub mod verify;
 pub mod weights;
 pub mod winograd;
 
+pub use choice::{Candidate, Choice, Measured, TileSize, Tuning};
 pub use convert::DecodeError;
 pub use data::ConstantData;
 pub use file::{

@@ -1,5 +1,6 @@
 //! The plan: a flat list of steps over a flat list of buffers, with constants. Plain data.
 
+use crate::choice::{Choice, Tuning};
 use crate::data::ConstantData;
 use crate::kernel::KernelSpec;
 
@@ -31,6 +32,8 @@ pub struct Plan {
     pub arena_lower_bound: usize,
     /// The graph as text after import and after the passes, for `inspect`. Constants print as type and hash.
     pub listing: Listing,
+    /// Where the choices of the steps were made.
+    pub tuning: Tuning,
     /// The bytes of the constants.
     pub data: ConstantData,
 }
@@ -96,7 +99,7 @@ pub struct Constant {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Step {
     /// Name of the value that it computes.
     pub name: String,
@@ -104,6 +107,15 @@ pub struct Step {
     pub kernel: KernelSpec,
     /// Operands in the kernel's order: the result first.
     pub operands: Vec<Operand>,
+    /// How the kernel was chosen, if there was a choice.
+    pub choice: Option<Choice>,
+}
+
+impl Step {
+    /// A step without a choice.
+    pub fn new(name: impl Into<String>, kernel: KernelSpec, operands: Vec<Operand>) -> Self {
+        Self { name: name.into(), kernel, operands, choice: None }
+    }
 }
 
 /// Where an operand of a step lives. Every operand starts at the start of what it names.

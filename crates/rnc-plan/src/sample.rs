@@ -1,5 +1,6 @@
 //! A small valid plan with every kernel, for tests.
 
+use crate::choice::{Candidate, Choice, Measured, TileSize, Tuning};
 use crate::data::ConstantData;
 use crate::kernel::{
     Access, Activation, Binary, Conv, Copy, CopyBox, CopyLoop, Elementwise, Extent, F32, Gemm, Instruction, KernelSpec,
@@ -31,6 +32,10 @@ pub(crate) fn everything() -> Plan {
         steps: steps(),
         arena_bytes: 2880,
         arena_lower_bound: 2880,
+        tuning: Tuning {
+            machine: "generic".into(),
+            measured: Some(Measured { host: "a CPU".into(), isa: "avx2".into() }),
+        },
         listing: Listing { imported: "graph @a".into(), optimized: "graph @b".into() },
         data: ConstantData::build(1536, |bytes| bytes.iter_mut().enumerate().for_each(|(i, byte)| *byte = i as u8))
             .unwrap(),
@@ -39,7 +44,7 @@ pub(crate) fn everything() -> Plan {
 
 fn steps() -> Vec<Step> {
     vec![
-        step("stem", stem(), vec![B(0), I(0), C(1), BIAS]),
+        Step { choice: Some(choice()), ..step("stem", stem(), vec![B(0), I(0), C(1), BIAS]) },
         step("pool", pool(PoolKind::Max, [6, 3], [3, 2, 1]), vec![B(1), B(0)]),
         step("scale", scale(), vec![B(1), B(1), BIAS]),
         step("mean", pool(PoolKind::AverageWithPadding { pad_end: [1, 1] }, [3, 3], [3, 1, 1]), vec![B(2), B(1)]),
@@ -50,6 +55,15 @@ fn steps() -> Vec<Step> {
         step("y", KernelSpec::Softmax(Softmax { outer: 1, len: 3, inner: 1 }), vec![O(0), B(5)]),
         step("z", functions(), vec![O(1), I(0)]),
     ]
+}
+
+fn choice() -> Choice {
+    let candidate = |name: &str, estimated, measured| Candidate { name: name.into(), estimated, measured };
+    Choice {
+        candidates: vec![candidate("direct", 2.5, Some(3.5)), candidate("winograd", 7.0, None)],
+        error: Some(1e-6),
+        tile: Some(TileSize { pixels: 6, columns: 2 }),
+    }
 }
 
 fn stem() -> KernelSpec {
@@ -134,5 +148,5 @@ fn constant(name: &str, offset: usize, bytes: usize) -> Constant {
 }
 
 fn step(name: &str, kernel: KernelSpec, operands: Vec<Operand>) -> Step {
-    Step { name: name.into(), kernel, operands }
+    Step::new(name, kernel, operands)
 }

@@ -115,7 +115,7 @@ fn traffic(step: &Step) -> (isize, isize) {
 mod tests {
     use super::*;
     use rnc_plan::kernel::{Access, Activation, Elementwise, Gemm, Instruction, Space, Unary};
-    use rnc_plan::{Batch, Buffer, Constant, ConstantData, Listing, Port};
+    use rnc_plan::{Batch, Buffer, Constant, ConstantData, Listing, Port, Tuning};
 
     /// Two functions of a large image, a GEMM with many weights, and a function of its result.
     fn plan() -> VerifiedPlan {
@@ -127,7 +127,7 @@ mod tests {
             })
         };
         let gemm = KernelSpec::Gemm(Gemm { features: 1024, out: 1024, activation: Activation::None });
-        let step = |name: &str, kernel, operands| Step { name: name.into(), kernel, operands };
+        let step = |name: &str, kernel, operands| Step::new(name, kernel, operands);
         let buffer = |name: &str, offset, first_step, last_step| Buffer {
             name: name.into(),
             offset,
@@ -154,6 +154,7 @@ mod tests {
             arena_bytes: 8192,
             arena_lower_bound: 8192,
             listing: Listing::default(),
+            tuning: Tuning::default(),
             data: ConstantData::build((4 << 20) + 4096, |_| {}).unwrap(),
         };
         plan.verified().unwrap()

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ndarray::{ArrayD, ArrayViewD};
-use rnc_codegen::{Code, Isa};
+use rnc_codegen::{Code, Isa, Request, Target};
 use rnc_plan::verify::VerifiedPlan;
-use rnc_plan::{Batch, OpenOptions, Plan, Port};
+use rnc_plan::{Batch, OpenOptions, Plan, Port, Step};
 
 use crate::arena::Arena;
 use crate::error::{LoadError, RunError};
@@ -75,8 +75,12 @@ impl Session {
 
     fn verified(plan: VerifiedPlan, options: &Options) -> Result<Self, LoadError> {
         let isa = options.isa.unwrap_or_else(Isa::best);
-        let code = Code::compile(plan.steps.iter().map(|step| &step.kernel), isa)?;
         let threads = options.threads.unwrap_or_else(pool::default_threads).clamp(1, pool::MAX_THREADS);
+        // Tiles were measured for one instruction set; another one has tiles of its own.
+        let tuned = plan.tuning.measured.as_ref().is_some_and(|measured| measured.isa == isa.to_string());
+        let tile = |step: &Step| step.choice.as_ref().and_then(|choice| choice.tile).filter(|_| tuned);
+        let requests = plan.steps.iter().map(|step| Request { spec: &step.kernel, tile: tile(step) });
+        let code = Code::compile(requests, Target { isa, threads })?;
         let program = Arc::new(Program::new(plan, code));
         Ok(Self { program, threads, spin: options.spin, idle: Mutex::new(Vec::new()) })
     }

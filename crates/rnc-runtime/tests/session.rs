@@ -2,7 +2,7 @@
 
 use ndarray::{ArrayD, IxDyn, array};
 use rnc_plan::kernel::{Access, Binary, Elementwise, Instruction, KernelSpec, Space, Unary};
-use rnc_plan::{Batch, Buffer, ConstantData, Listing, Operand, Plan, Port, Step};
+use rnc_plan::{Batch, Buffer, ConstantData, Listing, Operand, Plan, Port, Step, Tuning};
 use rnc_runtime::{Options, RunError, Session};
 
 use Instruction::{Binary as B, Operand as O, Unary as U};
@@ -20,7 +20,7 @@ fn plan(len: usize, batch: Batch) -> Plan {
     let sum = elementwise(2, vec![O(0), O(1), B(Binary::Add, 0, 1)]);
     let relu = elementwise(1, vec![O(0), U(Unary::Relu, 0)]);
     let square = elementwise(1, vec![O(0), U(Unary::Relu, 0), B(Binary::Mul, 1, 1)]);
-    let step = |name: &str, kernel, operands| Step { name: name.to_owned(), kernel, operands };
+    let step = |name: &str, kernel, operands| Step::new(name, kernel, operands);
     let bytes = (len * 4).next_multiple_of(64);
     Plan {
         name: "by hand".into(),
@@ -38,6 +38,7 @@ fn plan(len: usize, batch: Batch) -> Plan {
         arena_bytes: bytes,
         arena_lower_bound: bytes,
         listing: Listing::default(),
+        tuning: Tuning::default(),
         data: ConstantData::empty(),
     }
 }

@@ -14,6 +14,7 @@ pub mod winograd;
 use cranelift_module::FuncId;
 use rnc_plan::kernel::KernelSpec;
 
+use crate::code::Request;
 use crate::error::CodegenError;
 use crate::module::ModuleBuilder;
 
@@ -49,9 +50,9 @@ pub struct Kernel {
 }
 
 /// Compiles a kernel.
-pub fn compile(module: &mut ModuleBuilder, spec: &KernelSpec) -> Result<Kernel, CodegenError> {
-    match spec {
-        KernelSpec::Conv(conv) => conv::compile(module, conv),
+pub fn compile(module: &mut ModuleBuilder, request: &Request<'_>) -> Result<Kernel, CodegenError> {
+    match request.spec {
+        KernelSpec::Conv(conv) => conv::compile(module, conv, request.tile),
         KernelSpec::Winograd(winograd) => winograd::compile(module, winograd),
         KernelSpec::Strassen(strassen) => strassen::compile(module, strassen),
         KernelSpec::Gemm(gemm) => gemm::compile(module, gemm),

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use cranelift_module::FuncId;
+use rnc_plan::TileSize;
 use rnc_plan::kernel::{BLOCK, Conv, Extent, Window};
 use rnc_plan::weights::weight_blocks;
 
@@ -23,8 +24,8 @@ use driver::{Driver, Tables};
 use geometry::Geometry;
 
 /// Compiles a convolution.
-pub fn compile(module: &mut ModuleBuilder, conv: &Conv) -> Result<Kernel, CodegenError> {
-    let shape = Shape::new(module.isa(), &flattened(conv))?;
+pub fn compile(module: &mut ModuleBuilder, conv: &Conv, tile: Option<TileSize>) -> Result<Kernel, CodegenError> {
+    let shape = Shape::new(module.isa(), &flattened(conv), tile)?;
     let tables = tables(module, &shape)?;
     let name = name(conv);
     let driver = Driver { conv: &shape.conv, tables, group: shape.group, bytes_ahead: shape.lines_ahead * LINE_BYTES };
@@ -69,7 +70,7 @@ struct Shape {
 }
 
 impl Shape {
-    fn new(isa: Isa, conv: &Conv) -> Result<Self, CodegenError> {
+    fn new(isa: Isa, conv: &Conv, tile: Option<TileSize>) -> Result<Self, CodegenError> {
         let (blocks, _) = weight_blocks(conv).expect("the plan's verifier checked the groups");
         let lanes = isa.lanes();
         let sharing = blocks.iter().take_while(|block| block.channels == blocks[0].channels).count();
@@ -78,7 +79,8 @@ impl Shape {
             vectors: sharing * (BLOCK / lanes),
             depth: blocks[0].channels.len() * conv.window.kernel[0] * conv.window.kernel[1],
         };
-        let size = tiling::choose(isa, problem);
+        let advice = tile.filter(|tile| tiling::candidates(isa).contains(tile));
+        let size = advice.unwrap_or_else(|| tiling::choose(isa, problem));
         let plane = conv.output.height * conv.output.width * BLOCK_BYTES;
         let panels = panels::cut(&blocks, Cut { columns: size.columns, lanes, plane })?;
         let tiles = tiling::cut(problem.output, size.pixels);
