@@ -83,7 +83,7 @@ pub(crate) fn decode(header: &[u8]) -> Result<Plan, DecodeError> {
         arena_bytes: size(plan.arena_bytes, &root.field("arena_bytes"))?,
         arena_lower_bound: size(plan.arena_lower_bound, &root.field("arena_lower_bound"))?,
         listing: Listing { imported: listing.imported, optimized: listing.optimized },
-        tuning: plan.tuning.map(choice::read_tuning).unwrap_or_default(),
+        tuning: choice::read_tuning(required(plan.tuning, &root.field("tuning"))?),
         data: ConstantData::empty(),
     })
 }

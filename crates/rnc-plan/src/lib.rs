@@ -15,6 +15,7 @@ pub mod file;
 pub mod footprint;
 pub mod kernel;
 pub mod limits;
+pub mod machine;
 pub mod memory;
 pub mod plan;
 mod proto;
@@ -32,6 +33,7 @@ pub use file::{
     FileHeader, OpenError, OpenOptions, WriteError, from_bytes, open_file, read_header, to_bytes, write_file,
 };
 pub use footprint::{Footprint, SpecError};
+pub use machine::Machine;
 pub use memory::MemoryError;
 pub use plan::{ALIGN, Batch, Buffer, Constant, Listing, Operand, Plan, Port, Step};
 pub use verify::{Verified, VerifiedPlan, VerifyError, verify};

@@ -4,7 +4,6 @@
 use rnc_plan::kernel::{Activation, BLOCK, Conv, Gemm, Pool, PoolKind, Source, Strassen, Winograd, blocks};
 use rnc_plan::strassen;
 use rnc_plan::weights::weight_blocks;
-use rnc_plan::winograd::Filtering;
 
 pub fn activate(activation: Activation, x: f32) -> f32 {
     match activation {
@@ -87,7 +86,6 @@ fn position(spec: &Conv, pixel: usize, tap: usize) -> Option<usize> {
     Some(place[0] * spec.input.width + place[1])
 }
 
-/// With the operations of the transforms in the order in which code generation writes them.
 pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
     let Winograd { conv, tile: m } = spec;
     let filtering = spec.filtering().expect("a tile and a stride that there are");
@@ -111,7 +109,7 @@ pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> 
             let data: Vec<Vec<f32>> = (0..channels)
                 .map(|c| {
                     let patch: Vec<f32> = (0..size * size).map(|i| pixel(c, i / size, i % size)).collect();
-                    in_two_dimensions(&patch, size, size, |d| winograd_data(filtering, d))
+                    filtering.positions_of(&patch)
                 })
                 .collect();
             for o in 0..blocks(extent.channels) * BLOCK {
@@ -122,7 +120,7 @@ pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> 
                 let products: Vec<f32> = (0..size * size)
                     .map(|p| (0..channels).fold(0.0f32, |sum, c| data[c][p].mul_add(weight(p, c), sum)))
                     .collect();
-                let results = in_two_dimensions(&products, size, m, |d| winograd_outcome(filtering, d));
+                let results = filtering.results_of(&products);
                 for (i, value) in results.into_iter().enumerate() {
                     let (y, x) = (at[0] + i / m, at[1] + i % m);
                     if y < extent.height && x < extent.width {
@@ -177,59 +175,6 @@ pub fn pointwise_by_strassen(spec: &Strassen, batch: usize, inputs: &[Vec<f32>])
         }
     }
     result
-}
-
-/// Transforms the columns of a `from × from` matrix, then the rows of the result, giving `to × to`.
-fn in_two_dimensions(matrix: &[f32], from: usize, to: usize, one: impl Fn(&[f32]) -> Vec<f32>) -> Vec<f32> {
-    let columns: Vec<Vec<f32>> =
-        (0..from).map(|x| one(&(0..from).map(|y| matrix[y * from + x]).collect::<Vec<_>>())).collect();
-    (0..to).flat_map(|y| one(&columns.iter().map(|column| column[y]).collect::<Vec<_>>())).collect()
-}
-
-fn winograd_data(filtering: Filtering, d: &[f32]) -> Vec<f32> {
-    if filtering.stride() == 2 {
-        // The taps (0, w0, w2) on every other pixel, then the pixels between them.
-        let even: Vec<f32> = std::iter::once(0.0).chain(d.iter().copied().step_by(2)).collect();
-        let stride_one = Filtering::new(filtering.tile(), 1).expect("there is F(2) and F(4)");
-        let mixed = winograd_data(stride_one, &even);
-        return mixed[1..].iter().chain(d[1..].iter().step_by(2)).copied().collect();
-    }
-    if filtering.tile() == 2 {
-        return vec![d[0] - d[2], d[1] + d[2], d[2] - d[1], d[3] - d[1]];
-    }
-    let [a, b] = [rnc_plan::winograd::A, rnc_plan::winograd::B];
-    let f = |x: f64| x as f32;
-    let end =
-        |far: f32, middle: f32, near: f32| near.mul_add(f(a * a * b * b), middle.mul_add(f(-(a * a + b * b)), far));
-    let pair = |square: f64, point: f64| {
-        let (even, odd) = (d[2].mul_add(f(-square), d[4]), d[1].mul_add(f(-square), d[3]));
-        [odd.mul_add(f(point), even), odd.mul_add(f(-point), even)]
-    };
-    let ([r1, r2], [r3, r4]) = (pair(b * b, a), pair(a * a, b));
-    vec![end(d[4], d[2], d[0]), r1, r2, r3, r4, end(d[5], d[3], d[1])]
-}
-
-fn winograd_outcome(filtering: Filtering, d: &[f32]) -> Vec<f32> {
-    let m = filtering.tile();
-    if filtering.stride() == 2 {
-        let (mixed, copied) = d.split_at(filtering.mixed());
-        let stride_one = Filtering::new(m, 1).expect("there is F(2) and F(4)");
-        let mixed = winograd_outcome(stride_one, &[&copied[..1], mixed].concat());
-        return mixed.iter().zip(copied).enumerate().map(|(i, (y, copy))| if i == 0 { *y } else { y + copy }).collect();
-    }
-    let (sum_a, difference_a) = (d[1] + d[2], d[1] - d[2]);
-    if m == 2 {
-        return vec![d[0] + sum_a, difference_a + d[3]];
-    }
-    let [a, b] = [rnc_plan::winograd::A, rnc_plan::winograd::B];
-    let f = |x: f64| x as f32;
-    let (sum_b, difference_b) = (d[3] + d[4], d[3] - d[4]);
-    vec![
-        d[0] + sum_a + sum_b,
-        difference_b.mul_add(f(b), difference_a * f(a)),
-        sum_b.mul_add(f(b * b), sum_a * f(a * a)),
-        difference_b.mul_add(f(b * b * b), difference_a.mul_add(f(a * a * a), d[5])),
-    ]
 }
 
 pub fn gemm(spec: &Gemm, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {

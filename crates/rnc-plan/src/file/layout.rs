@@ -22,7 +22,7 @@ use crate::limits::MAX_HEADER_BYTES;
 /// First bytes of a plan file. The line end shows damage by transfers that translate them.
 pub const MAGIC: [u8; 8] = *b"RNCPLAN\n";
 /// The format version that this crate writes and reads.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Size of the fixed part in bytes.
 pub(super) const FIXED: usize = 48;
 /// Alignment of the data in the file: a page, so that it can be mapped by itself.
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn the_head_is_a_golden_sequence_of_bytes() {
         let head = Layout::new(3, b"").head(b"abc");
-        let fixed = b"RNCPLAN\n\x01\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        let fixed = b"RNCPLAN\n\x02\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
         assert_eq!(&head[..44], fixed);
         assert_eq!(&head[48..52], b"abc\0");
     }
