@@ -1,11 +1,14 @@
-//! Chooses how a convolution is computed, by estimated time.
-//!
-//! Times are in cycles of a core that starts one multiply-add of 16 lanes a cycle; only their order matters. They are for one sample: a batch
-//! reads weights less often, which makes Winograd better still.
+//! Chooses how a convolution is computed: by estimated time, or by measured time if there is someone to measure.
 
-use rnc_plan::kernel::{Conv, KernelSpec, Source, Strassen, Window, blocks};
-use rnc_plan::strassen::PRODUCTS;
+use std::cmp::Ordering;
+
+use rnc_plan::kernel::{Conv, KernelSpec, Source, Strassen, Window, Winograd};
 use rnc_plan::winograd::Filtering;
+use rnc_plan::{Candidate, Choice, Machine, TileSize};
+
+use crate::accuracy;
+use crate::estimate;
+use crate::tuner::{Trial, Tuner};
 
 /// How a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,30 +21,112 @@ pub(crate) enum Algorithm {
     Winograd(Filtering),
 }
 
-/// Bytes of weights that come from beyond the second-level cache in a cycle (measured on Zen 4 in the kernels themselves: 14 GB/s at 3.7 GHz).
-const WEIGHT_BYTES: f64 = 4.0;
+impl Algorithm {
+    /// The kernel that computes a convolution so.
+    pub(crate) fn kernel(self, conv: Conv) -> KernelSpec {
+        match self {
+            Self::Direct => KernelSpec::Conv(conv),
+            Self::Strassen => KernelSpec::Strassen(Strassen { conv }),
+            Self::Winograd(filtering) => KernelSpec::Winograd(Winograd { conv, tile: filtering.tile() }),
+        }
+    }
 
-/// Cycles that the two transforms take for one position of a patch of 16 channels: a load, a store, and the arithmetic of two dimensions
-/// (measured on Zen 4).
-const TRANSFORM: f64 = 5.0;
+    fn name(self) -> String {
+        match self {
+            Self::Direct => "direct".to_owned(),
+            Self::Strassen => "strassen".to_owned(),
+            Self::Winograd(filtering) => format!("winograd F({0}×{0})", filtering.tile()),
+        }
+    }
+}
 
-/// Cycles that Strassen's sums take for a pair of pixels and a pair of channel blocks: of the source, and of the result with what it
-/// takes to begin and end its seven products (measured on Zen 4).
-const SUMS: [f64; 2] = [14.0, 40.0];
+/// What choices depend on.
+#[derive(Clone, Copy)]
+pub(crate) struct Chooser<'a> {
+    /// The machine that times are estimated for.
+    pub machine: &'a Machine,
+    /// Only [`Algorithm::Direct`].
+    pub exact: bool,
+    /// Who measures, if anyone.
+    pub tuner: Option<&'a dyn Tuner>,
+}
 
-/// The fastest algorithm.
-pub(crate) fn algorithm(conv: &Conv) -> Algorithm {
-    let candidates = std::iter::once(Algorithm::Direct)
-        .chain(is_product(conv).then_some(Algorithm::Strassen))
-        .chain(filterings(conv).map(Algorithm::Winograd));
-    let time = |algorithm: &Algorithm| time(conv, *algorithm);
-    candidates.min_by(|a, b| time(a).total_cmp(&time(b))).unwrap_or(Algorithm::Direct)
+/// Candidates that are estimated to take so many times as long as the best one are not worth a measurement.
+const WORTH_MEASURING: f64 = 1.6;
+
+impl Chooser<'_> {
+    /// The fastest algorithm for a convolution with these weights (`[O][I][kh][kw]`), and how it was found.
+    pub(crate) fn choose(&self, conv: &Conv, weights: &[f32]) -> (Algorithm, Choice) {
+        let mut ways = self.ways(conv);
+        if let Some(tuner) = self.tuner {
+            ways = measured(tuner, conv, ways);
+        }
+        // Sorting keeps the order of equals: the simpler one first.
+        ways.sort_by(Way::cmp);
+        let Way { algorithm, tile, .. } = ways[0];
+        let error = accuracy::sample_error(conv, algorithm, weights);
+        let candidates = ways.into_iter().map(Way::candidate).collect();
+        (algorithm, Choice { candidates, error: Some(error), tile })
+    }
+
+    fn ways(&self, conv: &Conv) -> Vec<Way> {
+        let fast = is_product(conv).then_some(Algorithm::Strassen).into_iter();
+        let fast = fast.chain(filterings(conv).map(Algorithm::Winograd)).filter(|_| !self.exact);
+        let way = |algorithm| Way {
+            algorithm,
+            tile: None,
+            estimated: estimate::microseconds(self.machine, conv, algorithm),
+            measured: None,
+        };
+        std::iter::once(Algorithm::Direct).chain(fast).map(way).collect()
+    }
+}
+
+/// One way to compute a convolution. Times are in microseconds.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    algorithm: Algorithm,
+    tile: Option<TileSize>,
+    estimated: f64,
+    measured: Option<f64>,
+}
+
+impl Way {
+    /// What was measured comes before what was not worth it.
+    fn cmp(&self, other: &Self) -> Ordering {
+        let key = |way: &Self| (way.measured.is_none(), way.measured.unwrap_or(way.estimated));
+        let ((a_guess, a), (b_guess, b)) = (key(self), key(other));
+        a_guess.cmp(&b_guess).then(a.total_cmp(&b))
+    }
+
+    fn candidate(self) -> Candidate {
+        let tile = self.tile.map_or_else(String::new, |tile| format!(" {}×{}", tile.pixels, tile.columns));
+        Candidate {
+            name: self.algorithm.name() + &tile,
+            estimated: self.estimated as f32,
+            measured: self.measured.map(|time| time as f32),
+        }
+    }
+}
+
+/// Measures what is worth it: algorithms that may be the fastest, the direct one with each register tile.
+fn measured(tuner: &dyn Tuner, conv: &Conv, ways: Vec<Way>) -> Vec<Way> {
+    let best = ways.iter().map(|way| way.estimated).fold(f64::INFINITY, f64::min);
+    let (mut worth, rest): (Vec<Way>, Vec<Way>) =
+        ways.into_iter().partition(|way| way.estimated <= best * WORTH_MEASURING);
+    if let Some(direct) = worth.iter().copied().find(|way| way.algorithm == Algorithm::Direct) {
+        worth.extend(tuner.tiles(conv).into_iter().map(|tile| Way { tile: Some(tile), ..direct }));
+    }
+    let trial = |way: &Way| Trial { kernel: way.algorithm.kernel(conv.clone()), tile: way.tile };
+    let times = tuner.measure(&worth.iter().map(trial).collect::<Vec<_>>());
+    worth.iter_mut().zip(times).for_each(|(way, time)| way.measured = time);
+    worth.extend(rest);
+    worth
 }
 
 /// Whether the convolution is a matrix product that Strassen's method cuts into quarters.
 fn is_product(conv: &Conv) -> bool {
-    let spec = KernelSpec::Strassen(Strassen { conv: conv.clone() });
-    rnc_plan::footprint::operands(&spec).is_ok()
+    rnc_plan::footprint::operands(&Algorithm::Strassen.kernel(conv.clone())).is_ok()
 }
 
 /// The forms of Winograd's method that compute the convolution.
@@ -52,45 +137,23 @@ fn filterings(conv: &Conv) -> impl Iterator<Item = Filtering> {
     [4, 2].into_iter().filter(move |_| fits).filter_map(move |tile| Filtering::new(tile, stride[0]))
 }
 
-fn time(conv: &Conv, algorithm: Algorithm) -> f64 {
-    let (inputs, outputs) = (conv.input.channels as f64, blocks(conv.output.channels) as f64);
-    let input_blocks = blocks(conv.input.channels) as f64;
-    let weights = |vectors: f64| vectors * 64.0 / WEIGHT_BYTES;
-    match algorithm {
-        Algorithm::Direct => {
-            let channels = inputs / conv.groups as f64;
-            let window = (conv.window.kernel[0] * conv.window.kernel[1]) as f64;
-            let rows = taps_inside(&conv.window, 0, [conv.input.height, conv.output.height]);
-            let columns = taps_inside(&conv.window, 1, [conv.input.width, conv.output.width]);
-            ((rows * columns) as f64 * channels * outputs).max(weights(window * channels * outputs))
-        }
-        Algorithm::Strassen => {
-            let pairs = (conv.output.height * conv.output.width).div_ceil(2) as f64;
-            let products = pairs.max(weights(1.0)) * PRODUCTS as f64 * inputs / 2.0 * outputs / 2.0;
-            products + pairs * (input_blocks * SUMS[0] + outputs * SUMS[1]) / 2.0
-        }
-        Algorithm::Winograd(filtering) => {
-            let (positions, points) = (filtering.positions().pow(2) as f64, filtering.points().pow(2) as f64);
-            let tile = filtering.tile();
-            let tiles = (conv.output.height.div_ceil(tile) * conv.output.width.div_ceil(tile)) as f64;
-            let products = (tiles * positions * inputs * outputs).max(weights(points * inputs * outputs));
-            products + tiles * positions * (input_blocks + outputs) * TRANSFORM
-        }
-    }
-}
-
-/// Taps that fall on the source along an axis, over all windows. Those on padding cost nothing.
-fn taps_inside(window: &Window, axis: usize, [input, output]: [usize; 2]) -> usize {
-    let taps = (0..output).flat_map(|at| (0..window.kernel[axis]).map(move |tap| (at, tap)));
-    let place = |(at, tap): (usize, usize)| at * window.stride[axis] + tap * window.dilation[axis];
-    let pad = window.pad[axis];
-    taps.filter(|at| (pad..pad + input).contains(&place(*at))).count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rnc_plan::Measured;
     use rnc_plan::kernel::{Activation, Extent};
+
+    /// The estimated choice on the default machine.
+    fn algorithm(conv: &Conv) -> Algorithm {
+        let machine = Machine::default();
+        let chooser = Chooser { machine: &machine, exact: false, tuner: None };
+        chooser.choose(conv, &weights(conv)).0
+    }
+
+    fn weights(conv: &Conv) -> Vec<f32> {
+        let [kh, kw] = conv.window.kernel;
+        vec![0.5; conv.output.channels * (conv.input.channels / conv.groups) * kh * kw]
+    }
 
     /// A layer of so many channels whose result is `size` × `size`.
     fn layer(channels: usize, size: usize, stride: usize) -> Conv {
@@ -157,5 +220,51 @@ mod tests {
         ] {
             assert_eq!(algorithm(&conv), Algorithm::Direct, "{conv:?}");
         }
+    }
+
+    /// Says that a direct convolution with 28 pixels in a tile is the fastest.
+    struct Tiles;
+
+    impl Tuner for Tiles {
+        fn tiles(&self, _: &Conv) -> Vec<TileSize> {
+            vec![TileSize { pixels: 14, columns: 2 }, TileSize { pixels: 28, columns: 1 }]
+        }
+
+        fn measure(&self, trials: &[Trial]) -> Vec<Option<f64>> {
+            let is_fast = |trial: &Trial| trial.tile.is_some_and(|tile| tile.pixels == 28);
+            trials
+                .iter()
+                .map(|trial| {
+                    (trial.tile.is_none_or(|tile| tile.pixels > 14)).then(|| if is_fast(trial) { 1.0 } else { 2.0 })
+                })
+                .collect()
+        }
+
+        fn place(&self) -> Measured {
+            Measured { host: "here".into(), isa: "avx2".into() }
+        }
+    }
+
+    #[test]
+    fn what_was_measured_counts_before_what_was_estimated() {
+        let conv = layer(256, 14, 1);
+        let machine = Machine::default();
+        let conv = Conv { window: Window { kernel: [1, 1], pad: [0, 0], ..conv.window }, ..conv };
+        let chooser = Chooser { machine: &machine, exact: false, tuner: Some(&Tiles) };
+        let (algorithm, choice) = chooser.choose(&conv, &weights(&conv));
+        assert_eq!((algorithm, choice.tile), (Algorithm::Direct, Some(TileSize { pixels: 28, columns: 1 })));
+        let names: Vec<_> = choice.candidates.iter().map(|c| (c.name.as_str(), c.measured)).collect();
+        let expected =
+            [("direct 28×1", Some(1.0)), ("direct", Some(2.0)), ("strassen", Some(2.0)), ("direct 14×2", None)];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn exact_means_direct() {
+        let machine = Machine::default();
+        let chooser = Chooser { machine: &machine, exact: true, tuner: None };
+        let conv = layer(64, 56, 1);
+        let (algorithm, choice) = chooser.choose(&conv, &weights(&conv));
+        assert_eq!((algorithm, choice.candidates.len()), (Algorithm::Direct, 1));
     }
 }

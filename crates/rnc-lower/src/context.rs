@@ -4,9 +4,10 @@ use std::collections::HashMap;
 
 use rnc_ir::{Graph, NodeId};
 use rnc_plan::kernel::{Access, BLOCK, Elementwise, Instruction, KernelSpec, Space, blocks};
-use rnc_plan::{Batch, Operand, Step, footprint};
+use rnc_plan::{Batch, Choice, Operand, Step, footprint};
 
 use crate::batch;
+use crate::choose::Chooser;
 use crate::error::Reason;
 use crate::layout::{Layout, coincide, len, same_blocked};
 use crate::pack::Packer;
@@ -40,8 +41,7 @@ pub(crate) struct PendingBuffer {
 pub(crate) struct Context<'g> {
     pub graph: &'g Graph,
     pub batch: Batch,
-    /// See [`crate::LowerOptions::exact`].
-    pub exact: bool,
+    pub chooser: Chooser<'g>,
     pub packer: Packer<'g>,
     pub steps: Vec<Step>,
     pub buffers: Vec<PendingBuffer>,
@@ -56,11 +56,16 @@ pub(crate) struct Context<'g> {
 
 impl<'g> Context<'g> {
     /// A context in which the graph's inputs that are in `samples` exist.
-    pub(crate) fn new(graph: &'g Graph, batch: Batch, samples: HashMap<NodeId, Vec<usize>>) -> Self {
+    pub(crate) fn new(
+        graph: &'g Graph,
+        batch: Batch,
+        samples: HashMap<NodeId, Vec<usize>>,
+        chooser: Chooser<'g>,
+    ) -> Self {
         let mut cx = Self {
             graph,
             batch,
-            exact: false,
+            chooser,
             packer: Packer::default(),
             steps: Vec::new(),
             buffers: Vec::new(),
@@ -257,6 +262,13 @@ impl<'g> Context<'g> {
         footprint::operands(&kernel).map_err(|e| Reason::new(e.to_string(), "sizes and windows that a plan allows"))?;
         self.steps.push(Step { name: name.to_owned(), kernel, operands, choice: None });
         Ok(())
+    }
+
+    /// Says how the kernel of the last step was chosen.
+    pub(crate) fn explain(&mut self, choice: Choice) {
+        if let Some(step) = self.steps.last_mut() {
+            step.choice = Some(choice);
+        }
     }
 
     /// Makes a constant a value: a step that writes its elements for every sample.

@@ -3,9 +3,9 @@
 use rnc_ir::op::{self, Conv2d};
 use rnc_ir::{Graph, NodeId};
 use rnc_plan::Operand;
-use rnc_plan::kernel::{Activation, BLOCK, Conv, Extent, KernelSpec, Source, Strassen, Window, Winograd, blocks};
+use rnc_plan::kernel::{Activation, BLOCK, Conv, Extent, Source, Window, blocks};
 
-use crate::choose::{self, Algorithm};
+use crate::choose::Algorithm;
 use crate::context::{Context, ValueId};
 use crate::error::Reason;
 use crate::layout::{Layout, extent};
@@ -38,7 +38,7 @@ pub(crate) fn lower(cx: &mut Context<'_>, node: NodeId, conv: &Conv2d) -> Result
         residual: conv.residual,
         activation: activation(conv.activation),
     };
-    let algorithm = if cx.exact { Algorithm::Direct } else { choose::algorithm(&spec) };
+    let (algorithm, choice) = cx.chooser.choose(&spec, weights);
     let name = cx.graph.node(operands.weights).name();
     let packed = match algorithm {
         Algorithm::Direct => cx.packer.conv(operands.weights, name, weights, &spec),
@@ -52,12 +52,8 @@ pub(crate) fn lower(cx: &mut Context<'_>, node: NodeId, conv: &Conv2d) -> Result
     let result = cx.result(node, Layout::Blocked, in_place)?;
     let mut places = vec![result, x, Operand::Constant(packed), Operand::Constant(bias)];
     places.extend(residual.map(|r| r.place));
-    let kernel = match algorithm {
-        Algorithm::Direct => KernelSpec::Conv(spec),
-        Algorithm::Strassen => KernelSpec::Strassen(Strassen { conv: spec }),
-        Algorithm::Winograd(filtering) => KernelSpec::Winograd(Winograd { conv: spec, tile: filtering.tile() }),
-    };
-    cx.emit(cx.name(node), kernel, places)?;
+    cx.emit(cx.name(node), algorithm.kernel(spec), places)?;
+    cx.explain(choice);
     cx.define(node, Layout::Blocked, result);
     Ok(())
 }

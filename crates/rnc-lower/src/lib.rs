@@ -5,7 +5,8 @@
 //! * **Batch.** The leading dimension of every value that is not a constant is the batch; a *sample* is a value without it.
 //! * **Layouts.** A value lives in the blocked or the planar layout ([`rnc_plan::kernel`]), or in both: the kernels that read it ask for
 //!   the one they need, and a conversion is inserted once and remembered.
-//! * **Algorithms.** Convolutions are computed directly, by Winograd's method or by Strassen's product, whichever is estimated to be faster.
+//! * **Algorithms.** Convolutions are computed directly, by Winograd's method or by Strassen's product, whichever is estimated to be faster on a described machine, or measured to be by a [`Tuner`]. The plan
+//!   keeps what was considered, and how exact the choice is on a sample.
 //! * **Fusion.** Trees of elementwise nodes become one program. Everything else was fused by the passes before.
 //! * **In place.** A residual or an elementwise operand that nothing needs afterwards gives its buffer to the result.
 //! * **Memory.** Buffers whose lifetimes do not meet share the arena. The plan reports the size reached and the lower bound.
@@ -13,12 +14,14 @@
 //!
 //! What cannot be lowered is reported for all nodes at once.
 
+mod accuracy;
 mod batch;
 mod choose;
 mod context;
 mod conv;
 mod elementwise;
 mod error;
+mod estimate;
 mod fuse;
 #[cfg(test)]
 mod interpret;
@@ -34,7 +37,9 @@ mod reduce;
 mod softmax;
 #[cfg(test)]
 mod tests;
+mod tuner;
 mod view;
 
 pub use error::{LowerError, Unsupported};
 pub use lower::{LowerOptions, lower};
+pub use tuner::{Trial, Tuner};

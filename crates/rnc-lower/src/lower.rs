@@ -4,31 +4,39 @@ use std::collections::{HashMap, HashSet};
 
 use rnc_ir::{Graph, NodeId, Op, Verified};
 use rnc_plan::kernel::PoolKind;
-use rnc_plan::{ALIGN, Buffer, Listing, Operand, Plan, Port, Step, Tuning};
+use rnc_plan::{ALIGN, Buffer, Listing, Machine, Operand, Plan, Port, Step, Tuning};
 
+use crate::choose::Chooser;
 use crate::context::{Context, PendingBuffer};
 use crate::error::{LowerError, Reason, Unsupported};
 use crate::fuse::Groups;
 use crate::memory::{self, Placement, Request};
+use crate::tuner::Tuner;
 use crate::{batch, conv, elementwise, linear, movement, pool, reduce, softmax};
 
-/// What a plan says about where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LowerOptions {
+/// What a plan says about where it comes from, and what its choices depend on.
+#[derive(Clone)]
+pub struct LowerOptions<'a> {
     /// The graph's text, which the plan keeps.
     pub listing: Listing,
     /// The program and version that makes the plan.
     pub producer: String,
     /// Only algorithms that compute the sums that the model says: no Winograd, no Strassen.
     pub exact: bool,
+    /// The machine that times are estimated for.
+    pub machine: Machine,
+    /// Who measures candidates; without one, estimates decide.
+    pub tuner: Option<&'a dyn Tuner>,
 }
 
-impl Default for LowerOptions {
+impl Default for LowerOptions<'_> {
     fn default() -> Self {
         Self {
             listing: Listing::default(),
             producer: concat!("rnc ", env!("CARGO_PKG_VERSION")).to_owned(),
             exact: false,
+            machine: Machine::default(),
+            tuner: None,
         }
     }
 }
@@ -38,7 +46,7 @@ impl Default for LowerOptions {
 /// # Errors
 /// If some nodes cannot be lowered (all of them are named), if the inputs have no common batch, or if constants or arena do not fit into
 /// memory.
-pub fn lower(graph: &Verified<'_>, options: &LowerOptions) -> Result<Plan, LowerError> {
+pub fn lower(graph: &Verified<'_>, options: &LowerOptions<'_>) -> Result<Plan, LowerError> {
     let graph = graph.graph();
     let batch = batch::of(graph)?;
     let order = needed(graph);
@@ -54,8 +62,11 @@ pub fn lower(graph: &Verified<'_>, options: &LowerOptions) -> Result<Plan, Lower
         }
     }
     let groups = Groups::of(graph, &order, &samples);
-    let mut cx = Context::new(graph, batch, samples);
-    cx.exact = options.exact;
+    if let Some(tuner) = options.tuner {
+        tuner.expect(order.iter().filter(|id| matches!(graph.op(**id), Op::Conv2d(_))).count());
+    }
+    let chooser = Chooser { machine: &options.machine, exact: options.exact, tuner: options.tuner };
+    let mut cx = Context::new(graph, batch, samples, chooser);
     for id in &order {
         let lowered = if failures.contains_key(id) { Ok(()) } else { lower_node(&mut cx, *id, &groups) };
         if let Err(reason) = lowered {
@@ -129,7 +140,7 @@ fn dispatch(cx: &mut Context<'_>, id: NodeId, members: &[NodeId]) -> Result<(), 
 }
 
 /// Places the buffers and packs the constants.
-fn finish(cx: Context<'_>, options: &LowerOptions) -> Result<Plan, LowerError> {
+fn finish(cx: Context<'_>, options: &LowerOptions<'_>) -> Result<Plan, LowerError> {
     let Context { graph, batch, packer, steps, buffers, samples, .. } = cx;
     let too_large = || LowerError::TooLarge { what: "arena", graph: graph.name().to_owned() };
     let requests = requests(&steps, &buffers).ok_or_else(too_large)?;
@@ -155,7 +166,7 @@ fn finish(cx: Context<'_>, options: &LowerOptions) -> Result<Plan, LowerError> {
         arena_bytes: arena,
         arena_lower_bound: lower_bound,
         listing: options.listing.clone(),
-        tuning: Tuning::default(),
+        tuning: Tuning { machine: options.machine.name.clone(), measured: options.tuner.map(Tuner::place) },
         data,
     })
 }

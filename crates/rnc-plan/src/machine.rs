@@ -9,13 +9,11 @@ pub struct Machine {
     pub multiply_adds: f64,
     /// Bytes a nanosecond that stream from beyond the second-level cache.
     pub memory_bytes: f64,
-    /// Bytes of the second-level cache.
-    pub l2_bytes: usize,
 }
 
 impl Default for Machine {
     /// A core of a server of these years (measured on Zen 4): one multiply-add of 16 lanes a cycle of 3.7 GHz, 4 bytes a cycle.
     fn default() -> Self {
-        Self { name: "generic".to_owned(), multiply_adds: 3.7, memory_bytes: 14.8, l2_bytes: 1 << 20 }
+        Self { name: "generic".to_owned(), multiply_adds: 3.7, memory_bytes: 14.8 }
     }
 }

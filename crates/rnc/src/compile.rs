@@ -5,24 +5,27 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rnc_ir::{Graph, Op};
-use rnc_lower::{LowerOptions, lower};
+use rnc_lower::{LowerOptions, Tuner, lower};
 use rnc_onnx::ImportOptions;
 use rnc_passes::Report;
-use rnc_plan::{Listing, Plan};
+use rnc_plan::{Listing, Machine, Plan};
 
 use crate::error::{CompileError, WritePlanError};
+use crate::tune::HostTuner;
 
 /// File name extension of graphs in the text syntax; any other file is an ONNX model.
 const GRAPH_EXTENSION: &str = "rnc";
 
 /// What can be chosen about a compilation.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CompileOptions {
     /// Sizes of an ONNX model's symbolic dimensions by name, as in `--dim N=4`. A dimension without a name is called `input[axis]`. The
     /// leading dimension of an input stays open (and is the batch of each run) unless it has a size here.
     pub dims: BTreeMap<String, usize>,
     /// Only algorithms that compute the sums that the model says: slower, and as accurate as `f32` sums are.
     pub exact: bool,
+    /// The machine that the times are estimated for by which algorithms are chosen.
+    pub machine: Machine,
 }
 
 /// What is to be compiled.
@@ -89,6 +92,26 @@ pub fn compile_graph(graph: Graph, options: &CompileOptions) -> Result<Plan, Com
 /// # Errors
 /// As [`compile_file`] and [`compile_graph`].
 pub fn compile(source: Source<'_>, options: &CompileOptions) -> Result<Compiled, CompileError> {
+    compile_by(source, options, None)
+}
+
+/// Compiles as [`compile()`] does, but measures what it chooses from.
+///
+/// # Errors
+/// As [`compile_file`] and [`compile_graph`].
+pub fn compile_tuned(
+    source: Source<'_>,
+    options: &CompileOptions,
+    tuner: &HostTuner,
+) -> Result<Compiled, CompileError> {
+    compile_by(source, options, Some(tuner))
+}
+
+fn compile_by(
+    source: Source<'_>,
+    options: &CompileOptions,
+    tuner: Option<&dyn Tuner>,
+) -> Result<Compiled, CompileError> {
     let start = Instant::now();
     let mut graph = match source {
         Source::File(path) => import_file(path, options)?,
@@ -107,7 +130,9 @@ pub fn compile(source: Source<'_>, options: &CompileOptions) -> Result<Compiled,
     let start = Instant::now();
     let listing = Listing { imported, optimized: graph.to_string() };
     let verified = rnc_ir::verify(&graph).map_err(Box::new)?;
-    let plan = lower(&verified, &LowerOptions { listing, producer: producer(), exact: options.exact })?;
+    let CompileOptions { exact, ref machine, .. } = *options;
+    let choices = LowerOptions { listing, producer: producer(), exact, machine: machine.clone(), tuner };
+    let plan = lower(&verified, &choices)?;
     let times = Times { import, optimize, lower: start.elapsed() };
     let operators = OperatorCounts { imported: operators, optimized: operator_count(&graph) };
     Ok(Compiled { plan, passes, operators, times })

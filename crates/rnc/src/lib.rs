@@ -42,10 +42,12 @@
 
 mod compile;
 mod error;
+pub mod machine;
+mod tune;
 
 pub use compile::{
-    CompileOptions, Compiled, OperatorCounts, Source, Times, compile, compile_file, compile_graph, import_file,
-    write_plan,
+    CompileOptions, Compiled, OperatorCounts, Source, Times, compile, compile_file, compile_graph, compile_tuned,
+    import_file, write_plan,
 };
 pub use error::{CompileError, WritePlanError};
 pub use rnc_ir as ir;
@@ -54,3 +56,4 @@ pub use rnc_plan as plan;
 pub use rnc_plan::Plan;
 pub use rnc_runtime::{Isa, LoadError, Options, RunError, Session, Workspace};
 pub use rnc_zoo as zoo;
+pub use tune::{HostTuner, Progress};

@@ -6,19 +6,21 @@ use std::time::{Duration, Instant};
 
 use rnc::passes::{PASSES, Report};
 use rnc::plan::limits::MAX_BATCH;
-use rnc::{CompileOptions, Compiled, Source};
+use rnc::{CompileOptions, Compiled, Isa, Source};
 
 use super::failure::Failure;
 use super::files;
 use super::inspect::kernel;
 use super::say::{ms, note, size};
 use super::table::{Column, Table};
+use super::tuning::{self, Tuning};
 
 const EXAMPLES: &str = "\
 Examples:
   rnc compile resnet50.onnx -o resnet50.plan
   rnc compile resnet50.onnx -o resnet50-4.plan --dim N=4     fix the batch
   rnc compile model.onnx -o model.plan --explain             every rewrite, and why others did not happen
+  rnc compile model.onnx -o model.plan --tune                the kernels that are fastest on this host
 
 An open batch stays open: the plan takes any number of images a run. The plan holds no machine code; the same file runs on
 AVX-512, AVX2 and 128-bit CPUs and gives the same bits there.";
@@ -40,6 +42,12 @@ pub(crate) struct Compile {
     /// Compute convolutions as the model says them: no Winograd, no Strassen. Slower, and with the rounding of plain f32 sums.
     #[arg(long)]
     exact: bool,
+    /// Measure every convolution's candidates on this host (some seconds; a second time, none) instead of estimating their times.
+    #[arg(long)]
+    tune: bool,
+    /// Instruction set that times are estimated and measured for; the best of this CPU if not given.
+    #[arg(long, env = "RNC_ISA")]
+    isa: Option<Isa>,
 }
 
 /// Sizes of symbolic dimensions.
@@ -60,8 +68,18 @@ impl Dims {
 impl Compile {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         files::check_target(&self.output, [self.model.as_path()])?;
-        let options = CompileOptions { exact: self.exact, ..self.dims.options() };
-        let compiled = rnc::compile(Source::File(&self.model), &options)?;
+        let isa = self.isa.unwrap_or_else(Isa::best);
+        let machine = tuning::machine(isa)?;
+        let options = CompileOptions { exact: self.exact, machine, ..self.dims.options() };
+        let source = Source::File(&self.model);
+        let compiled = if self.tune {
+            let tuning = Tuning::new(isa)?;
+            let compiled = rnc::compile_tuned(source, &options, &tuning.tuner)?;
+            tuning.finish();
+            compiled
+        } else {
+            rnc::compile(source, &options)?
+        };
         let start = Instant::now();
         rnc::write_plan(&compiled.plan, &self.output)?;
         let write = start.elapsed();

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
-use rnc::{CompileError, LoadError, RunError, WritePlanError};
+use rnc::{CompileError, Isa, LoadError, RunError, WritePlanError};
 use rnc_codegen::CodegenError;
 use rnc_plan::OpenError;
 use rnc_zoo::ZooError;
@@ -138,6 +138,11 @@ impl From<LoadError> for Failure {
 }
 
 impl Failure {
+    /// This CPU lacks an instruction set.
+    pub(crate) fn isa(isa: Isa) -> Self {
+        Self::codegen(&CodegenError::UnsupportedIsa(isa))
+    }
+
     fn codegen(error: &CodegenError) -> Self {
         match error {
             CodegenError::UnsupportedIsa(_) => Self::new(Kind::Incompatible, error.to_string())

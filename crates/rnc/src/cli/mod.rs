@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod calibrate;
 mod compile;
 mod demo;
 mod failure;
@@ -9,6 +10,7 @@ mod isa;
 mod run;
 mod say;
 mod table;
+mod tuning;
 mod verify;
 mod zoo;
 
@@ -50,6 +52,7 @@ enum Command {
     Verify(verify::Verify),
     Zoo(zoo::Zoo),
     Isa(isa::Isas),
+    Calibrate(calibrate::Calibrate),
     Demo(demo::Demo),
 }
 
@@ -63,6 +66,7 @@ impl Cli {
             Command::Verify(command) => command.run(),
             Command::Zoo(command) => command.run(),
             Command::Isa(command) => command.run(),
+            Command::Calibrate(command) => command.run(),
             Command::Demo(command) => command.run(),
         }
     }

@@ -1,5 +1,6 @@
 //! `rnc inspect`.
 
+mod choices;
 pub(crate) mod kernel;
 mod report;
 
@@ -17,6 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   rnc inspect resnet50.plan                      header, inputs and outputs, sizes
   rnc inspect resnet50.plan --steps --memory     what runs, and where its data lies
+  rnc inspect resnet50.plan --choices            why each convolution is computed as it is
   rnc inspect resnet50.plan --ir optimized       the graph after the passes
   rnc inspect resnet50.onnx --ir imported        a model's graph before them
   rnc inspect resnet50.plan --steps --json | jq '.steps[].kernel'
@@ -27,6 +29,7 @@ plan only the header is read, never the weights.";
 /// Show what a plan or a model holds.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Inspect {
     /// A plan, an ONNX model, or a graph in the text syntax (.rnc).
     file: PathBuf,
@@ -39,6 +42,9 @@ pub(crate) struct Inspect {
     /// List the steps: kernel, shapes, work, weights.
     #[arg(long)]
     steps: bool,
+    /// List what each convolution was chosen from: times estimated and measured, and how exact the choice is.
+    #[arg(long)]
+    choices: bool,
     /// List the buffers: offset, size, lifetime; the peak beside its lower bound.
     #[arg(long)]
     memory: bool,
@@ -63,7 +69,7 @@ impl Inspect {
         }
         match &report.ir {
             // The graph alone, so that it can be piped to where graphs are read.
-            Some(ir) if !self.steps && !self.memory => say::data(ir),
+            Some(ir) if !self.sections() => say::data(ir),
             _ => say::data(&report.text()),
         }
     }
@@ -84,7 +90,7 @@ impl Inspect {
 
     fn model(&self) -> Result<Report, Failure> {
         let options = self.dims.options();
-        if let (Some(when), false, false) = (self.ir, self.steps, self.memory) {
+        if let (Some(when), false) = (self.ir, self.sections()) {
             return self.graph(when, &options);
         }
         let plan = rnc::compile(Source::File(&self.file), &options)?.plan;
@@ -102,9 +108,17 @@ impl Inspect {
         Ok(Report { name: graph.name().to_owned(), ir: Some(graph.to_string()), ..Report::default() })
     }
 
+    /// Whether anything but the graph was asked for.
+    fn sections(&self) -> bool {
+        self.steps || self.choices || self.memory
+    }
+
     fn add_sections(&self, report: &mut Report, plan: &rnc::Plan) {
         if self.steps {
             report.steps = Some(report::steps(plan));
+        }
+        if self.choices {
+            report.choices = Some(choices::rows(plan));
         }
         if self.memory {
             report.memory = Some(report::memory(plan));

@@ -7,6 +7,7 @@ use rnc::plan::cost::cost;
 use rnc::plan::{Batch, Operand, Port, Step};
 use serde::Serialize;
 
+use super::choices::{self, ChoiceRow};
 use super::kernel;
 use crate::cli::compile::peak;
 use crate::cli::say::size;
@@ -22,6 +23,8 @@ pub(super) struct Report {
     pub plan: Option<Summary>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<StepRow>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub choices: Option<Vec<ChoiceRow>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Vec<BufferRow>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,6 +44,11 @@ pub(super) struct Format {
 #[derive(Serialize)]
 pub(super) struct Summary {
     producer: String,
+    /// The machine that times were estimated for.
+    machine: String,
+    /// The host and instruction set that they were measured on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tuned_on: Option<String>,
     /// Nothing if each run decides.
     batch: Option<usize>,
     inputs: Vec<PortRow>,
@@ -90,6 +98,8 @@ impl Report {
         let ports = |ports: &[Port]| ports.iter().map(|port| PortRow::new(port, plan.batch)).collect();
         let summary = Summary {
             producer: plan.producer.clone(),
+            machine: plan.tuning.machine.clone(),
+            tuned_on: plan.tuning.measured.as_ref().map(|measured| format!("{}, {}", measured.host, measured.isa)),
             batch: match plan.batch {
                 Batch::Symbolic => None,
                 Batch::Fixed(n) => Some(n),
@@ -115,6 +125,9 @@ impl Report {
         if let Some(steps) = &self.steps {
             sections.push(steps_text(steps));
         }
+        if let Some(choices) = &self.choices {
+            sections.push(choices::text(choices));
+        }
         if let Some(buffers) = &self.memory {
             let bounds = self.plan.as_ref().map(|plan| [plan.arena_bytes, plan.arena_lower_bound]);
             sections.push(memory_text(buffers, bounds));
@@ -133,6 +146,10 @@ impl Report {
             line("format", &format!("{version}, header {header}, data at byte {data_offset}, checksum {data_crc}"));
         }
         line("producer", &plan.producer);
+        match &plan.tuned_on {
+            Some(host) => line("tuned on", host),
+            None => line("machine", &format!("{} (estimated)", plan.machine)),
+        }
         line("batch", &plan.batch.map_or_else(|| "open: each run decides".to_owned(), |n| n.to_string()));
         plan.inputs.iter().for_each(|port| line("input", &port.text()));
         plan.outputs.iter().for_each(|port| line("output", &port.text()));

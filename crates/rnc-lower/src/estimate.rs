@@ -1,0 +1,91 @@
+//! The cost model: how long a convolution takes by each algorithm, from its shape and a machine's description.
+//!
+//! Times are for one sample on one core: a batch reads weights less often, which makes the fast algorithms better still. The unit inside is the time
+//! of one multiply-add of 16 lanes, which is what one cycle is on the machine where the constants were measured (Zen 4).
+
+use rnc_plan::Machine;
+use rnc_plan::kernel::{Conv, Window, blocks};
+use rnc_plan::strassen::PRODUCTS;
+
+use crate::choose::Algorithm;
+
+/// What the two transforms take for one position of a patch of 16 channels: a load, a store, and the arithmetic of two dimensions.
+const TRANSFORM: f64 = 5.0;
+
+/// What Strassen's sums take for a pair of pixels and a pair of channel blocks: of the source, and of the result with what it takes to begin
+/// and end its seven products.
+const SUMS: [f64; 2] = [14.0, 40.0];
+
+/// Bytes of a vector of weights.
+const VECTOR: f64 = 64.0;
+
+/// Estimated microseconds.
+pub(crate) fn microseconds(machine: &Machine, conv: &Conv, algorithm: Algorithm) -> f64 {
+    // Multiply-adds in the time that a vector of weights takes to come.
+    let vector = VECTOR / machine.memory_bytes * machine.multiply_adds;
+    multiply_adds(vector, conv, algorithm) / machine.multiply_adds / 1e3
+}
+
+fn multiply_adds(vector: f64, conv: &Conv, algorithm: Algorithm) -> f64 {
+    let (inputs, outputs) = (conv.input.channels as f64, blocks(conv.output.channels) as f64);
+    let input_blocks = blocks(conv.input.channels) as f64;
+    match algorithm {
+        Algorithm::Direct => {
+            let channels = inputs / conv.groups as f64;
+            let window = (conv.window.kernel[0] * conv.window.kernel[1]) as f64;
+            let rows = taps_inside(&conv.window, 0, [conv.input.height, conv.output.height]);
+            let columns = taps_inside(&conv.window, 1, [conv.input.width, conv.output.width]);
+            ((rows * columns) as f64).max(window * vector) * channels * outputs
+        }
+        Algorithm::Strassen => {
+            let pairs = (conv.output.height * conv.output.width).div_ceil(2) as f64;
+            let products = pairs.max(vector) * PRODUCTS as f64 * inputs / 2.0 * outputs / 2.0;
+            products + pairs * (input_blocks * SUMS[0] + outputs * SUMS[1]) / 2.0
+        }
+        Algorithm::Winograd(filtering) => {
+            let (positions, points) = (filtering.positions().pow(2) as f64, filtering.points().pow(2) as f64);
+            let tile = filtering.tile();
+            let tiles = (conv.output.height.div_ceil(tile) * conv.output.width.div_ceil(tile)) as f64;
+            let products = (tiles * positions).max(points * vector) * inputs * outputs;
+            products + tiles * positions * (input_blocks + outputs) * TRANSFORM
+        }
+    }
+}
+
+/// Taps that fall on the source along an axis, over all windows. Those on padding cost nothing.
+fn taps_inside(window: &Window, axis: usize, [input, output]: [usize; 2]) -> usize {
+    let taps = (0..output).flat_map(|at| (0..window.kernel[axis]).map(move |tap| (at, tap)));
+    let place = |(at, tap): (usize, usize)| at * window.stride[axis] + tap * window.dilation[axis];
+    let pad = window.pad[axis];
+    taps.filter(|at| (pad..pad + input).contains(&place(*at))).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rnc_plan::kernel::{Activation, Extent, Source};
+
+    #[test]
+    fn a_direct_convolution_takes_its_multiply_adds_or_its_weights_whichever_is_longer() {
+        let machine = Machine { multiply_adds: 4.0, memory_bytes: 16.0, ..Machine::default() };
+        let layer = |size: usize| Conv {
+            input: Extent { channels: 32, height: size, width: size },
+            source: Source::Blocked,
+            output: Extent { channels: 64, height: size, width: size },
+            groups: 1,
+            window: Window { kernel: [1, 1], stride: [1, 1], pad: [0, 0], dilation: [1, 1] },
+            residual: false,
+            activation: Activation::None,
+        };
+        let time = |size| microseconds(&machine, &layer(size), Algorithm::Direct);
+        // 100 pixels × 32 × 4 vectors at 4 a nanosecond; 128 vectors of 64 bytes at 16 bytes a nanosecond.
+        assert!((time(10) - 3.2).abs() < 1e-9, "{}", time(10));
+        assert!((time(1) - 0.512).abs() < 1e-9, "{}", time(1));
+    }
+
+    #[test]
+    fn taps_on_padding_do_not_count() {
+        let window = Window { kernel: [3, 3], stride: [2, 2], pad: [1, 0], dilation: [1, 1] };
+        assert_eq!([taps_inside(&window, 0, [14, 7]), taps_inside(&window, 1, [15, 7])], [20, 21]);
+    }
+}
