@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cranelift_jit::JITModule;
 use rnc_plan::TileSize;
@@ -22,7 +24,8 @@ pub struct Code {
     /// Kernels of the specifications that were asked for, in their order; equal ones share.
     indices: Vec<usize>,
     isa: Isa,
-    module: ManuallyDrop<JITModule>,
+    /// What the kernels lie in.
+    _memory: Vec<Memory>,
 }
 
 /// One kernel.
@@ -33,12 +36,24 @@ pub struct Compiled {
     name: String,
 }
 
+/// A finished module: executable memory.
+struct Memory(ManuallyDrop<JITModule>);
+
 // SAFETY: after `finish` the module is only a holder of memory that nobody writes; it is touched again only by `drop`.
 #[allow(unsafe_code, reason = "the module's memory is immutable once finished")]
-unsafe impl Send for Code {}
-// SAFETY: as above; a shared `Code` gives out function pointers and names only.
+unsafe impl Send for Memory {}
+// SAFETY: as above; a shared `Memory` gives out nothing.
 #[allow(unsafe_code, reason = "the module's memory is immutable once finished")]
-unsafe impl Sync for Code {}
+unsafe impl Sync for Memory {}
+
+impl Drop for Memory {
+    #[allow(unsafe_code, reason = "a JITModule leaks its memory unless told otherwise")]
+    fn drop(&mut self) {
+        // SAFETY: function pointers into the memory are only called through `&Compiled`, which borrows from the `Code` that owns both, so none runs
+        // now or later; the module is not used after it has been taken.
+        unsafe { ManuallyDrop::take(&mut self.0).free_memory() }
+    }
+}
 
 /// What code is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,30 +101,17 @@ impl Code {
         if !isa.is_supported() {
             return Err(CodegenError::UnsupportedIsa(isa));
         }
-        let mut module = ModuleBuilder::new(target)?;
         let mut known = HashMap::new();
-        let mut unfinished = Vec::new();
-        let mut indices = Vec::new();
-        for request in requests {
-            let request = request.into();
-            let index = known.get(&request).copied().unwrap_or(unfinished.len());
-            if index == unfinished.len() {
-                unfinished.push(kernels::compile(&mut module, &request)?);
-                known.insert(request, index);
-            }
-            indices.push(index);
-        }
-        let module = module.finish()?;
-        let kernels = unfinished
-            .into_iter()
-            .map(|kernel| Compiled {
-                function: function(&module, kernel.function),
-                tasks: kernel.tasks,
-                scratch: kernel.scratch,
-                name: kernel.name,
+        let mut distinct = Vec::new();
+        let indices = requests.into_iter().map(Into::into).map(|request| {
+            *known.entry(request).or_insert_with(|| {
+                distinct.push(request);
+                distinct.len() - 1
             })
-            .collect();
-        Ok(Self { kernels, indices, isa, module: ManuallyDrop::new(module) })
+        });
+        let indices = indices.collect();
+        let (memory, kernels) = Queue::new(&distinct, target).compile()?;
+        Ok(Self { kernels, indices, isa, _memory: memory })
     }
 
     /// The kernel of the `index`-th specification.
@@ -131,13 +133,72 @@ fn function(module: &JITModule, id: cranelift_module::FuncId) -> Function {
     unsafe { std::mem::transmute::<*const u8, Function>(address) }
 }
 
-impl Drop for Code {
-    #[allow(unsafe_code, reason = "a JITModule leaks its memory unless told otherwise")]
-    fn drop(&mut self) {
-        // SAFETY: function pointers are only called through `&Compiled`, which borrows from `self`, so none runs now or later; the module is
-        // not used after it has been taken.
-        unsafe { ManuallyDrop::take(&mut self.module).free_memory() }
+/// Kernels that wait to be compiled by several threads, each into a module of its own.
+struct Queue<'a> {
+    requests: &'a [Request<'a>],
+    target: Target,
+    next: AtomicUsize,
+}
+
+/// What one thread made of its kernels, with their places among the requests.
+type Part = (Memory, Vec<(usize, Compiled)>);
+
+impl<'a> Queue<'a> {
+    fn new(requests: &'a [Request<'a>], target: Target) -> Self {
+        Self { requests, target, next: AtomicUsize::new(0) }
     }
+
+    /// Compiles everything; the kernels come in the order of the requests.
+    fn compile(&self) -> Result<(Vec<Memory>, Vec<Compiled>), CodegenError> {
+        let helpers = self.target.threads.min(self.requests.len()).saturating_sub(1);
+        let parts = std::thread::scope(|scope| {
+            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(|| self.work())).collect();
+            let mut parts = vec![self.work()];
+            parts.extend(helpers.into_iter().map(|helper| helper.join().unwrap_or_else(|panic| resume_unwind(panic))));
+            parts
+        });
+        let (mut memory, mut kernels, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        for part in parts {
+            match part {
+                Ok((module, compiled)) => {
+                    memory.push(module);
+                    kernels.extend(compiled);
+                }
+                Err(failure) => failed.push(failure),
+            }
+        }
+        // Of several errors, the one that a single thread would have met.
+        if let Some(first) = failed.into_iter().min_by_key(|failure: &Failed| failure.index) {
+            return Err(first.error);
+        }
+        kernels.sort_by_key(|(index, _)| *index);
+        Ok((memory, kernels.into_iter().map(|(_, kernel)| kernel).collect()))
+    }
+
+    /// One thread's work.
+    fn work(&self) -> Result<Part, Failed> {
+        let at = |index: usize| move |error: CodegenError| Failed { index, error };
+        let mut module = ModuleBuilder::new(self.target).map_err(at(0))?;
+        let mut unfinished = Vec::new();
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(request) = self.requests.get(index) else { break };
+            unfinished.push((index, kernels::compile(&mut module, request).map_err(at(index))?));
+        }
+        let module = module.finish().map_err(at(self.requests.len()))?;
+        let compiled = unfinished.into_iter().map(|(index, kernel)| {
+            let function = function(&module, kernel.function);
+            (index, Compiled { function, tasks: kernel.tasks, scratch: kernel.scratch, name: kernel.name })
+        });
+        let compiled = compiled.collect();
+        Ok((Memory(ManuallyDrop::new(module)), compiled))
+    }
+}
+
+/// An error, and the request that it came from.
+struct Failed {
+    index: usize,
+    error: CodegenError,
 }
 
 impl Compiled {

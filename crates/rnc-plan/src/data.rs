@@ -27,6 +27,9 @@ impl ConstantData {
             return Ok(Self::empty());
         }
         let mut map = MmapMut::map_anon(len)?;
+        // A hint, which spares most page faults; systems without huge pages refuse it.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
         fill(&mut map);
         Ok(Self { map: Some(Arc::new(map.make_read_only()?)), start: 0, len })
     }

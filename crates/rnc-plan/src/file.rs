@@ -41,6 +41,23 @@ impl Default for OpenOptions {
     }
 }
 
+/// The check of a plan's constant data that is still to be done.
+#[must_use = "data that was not checked may be damaged"]
+pub struct DataCheck {
+    layout: Layout,
+    data: ConstantData,
+}
+
+impl DataCheck {
+    /// Holds the data against its checksum.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn run(&self) -> Result<(), OpenError> {
+        self.layout.check_data(self.data.bytes())
+    }
+}
+
 /// What a plan file says about itself, without its constant data.
 #[derive(Clone, Debug)]
 pub struct FileHeader {
@@ -101,9 +118,24 @@ impl OpenOptions {
     /// If the file cannot be read, is not a plan file of this version, is damaged, or its plan is not valid.
     pub fn open(self, path: impl AsRef<Path>) -> Result<VerifiedPlan, OpenError> {
         let path = path.as_ref();
-        let (file, head) = open_head(path)?;
-        let data = map_data(&file, &head.layout).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-        self.finish(head, data)
+        let (plan, check) = Self::open_deferred(path)?;
+        if self.verify_data {
+            check.run()?;
+        }
+        Ok(plan)
+    }
+
+    /// Opens a plan file as [`OpenOptions::open`] does, but leaves it to the caller when (and on which thread) the constant data is held against
+    /// its checksum: reading all of it is most of the work.
+    ///
+    /// # Errors
+    /// As [`OpenOptions::open`], but for damaged data.
+    pub fn open_deferred(path: impl AsRef<Path>) -> Result<(VerifiedPlan, DataCheck), OpenError> {
+        let path = path.as_ref();
+        let (file, Head { layout, mut plan }) = open_head(path)?;
+        let data = map_data(&file, &layout).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+        plan.data = data.clone();
+        Ok((plan.verified()?, DataCheck { layout, data }))
     }
 
     /// Reads a plan from the bytes of a plan file; the constant data is copied.

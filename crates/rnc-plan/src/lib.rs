@@ -30,7 +30,7 @@ pub use choice::{Candidate, Choice, Measured, TileSize, Tuning};
 pub use convert::DecodeError;
 pub use data::ConstantData;
 pub use file::{
-    FileHeader, OpenError, OpenOptions, WriteError, from_bytes, open_file, read_header, to_bytes, write_file,
+    DataCheck, FileHeader, OpenError, OpenOptions, WriteError, from_bytes, open_file, read_header, to_bytes, write_file,
 };
 pub use footprint::{Footprint, SpecError};
 pub use machine::Machine;

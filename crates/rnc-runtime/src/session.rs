@@ -1,5 +1,6 @@
 //! Loading a plan and running it.
 
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -61,8 +62,19 @@ impl Session {
     /// If the file is missing, damaged, or of another version; if the plan is not sound; if the CPU lacks the instruction set.
     pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Self, LoadError> {
         let path = path.as_ref();
-        let open = OpenOptions::default().open(path);
-        Self::verified(open.map_err(|error| LoadError::Open { path: path.to_owned(), error })?, options)
+        let open = |error| LoadError::Open { path: path.to_owned(), error };
+        let (plan, check) = OpenOptions::open_deferred(path).map_err(open)?;
+        if thread_count(options) == 1 {
+            check.run().map_err(open)?;
+            return Self::verified(plan, options);
+        }
+        // The two read nothing of each other. Damage comes first: it may be why there is no code.
+        std::thread::scope(|scope| {
+            let check = scope.spawn(|| check.run());
+            let session = Self::verified(plan, options);
+            check.join().unwrap_or_else(|panic| resume_unwind(panic)).map_err(open)?;
+            session
+        })
     }
 
     /// Checks a plan and makes its code.
@@ -75,7 +87,7 @@ impl Session {
 
     fn verified(plan: VerifiedPlan, options: &Options) -> Result<Self, LoadError> {
         let isa = options.isa.unwrap_or_else(Isa::best);
-        let threads = options.threads.unwrap_or_else(pool::default_threads).clamp(1, pool::MAX_THREADS);
+        let threads = thread_count(options);
         // Tiles were measured for one instruction set; another one has tiles of its own.
         let tuned = plan.tuning.measured.as_ref().is_some_and(|measured| measured.isa == isa.to_string());
         let tile = |step: &Step| step.choice.as_ref().and_then(|choice| choice.tile).filter(|_| tuned);
@@ -173,6 +185,10 @@ impl Session {
         pool::run(&workspace.run, self.threads, self.spin);
         Ok(())
     }
+}
+
+fn thread_count(options: &Options) -> usize {
+    options.threads.unwrap_or_else(pool::default_threads).clamp(1, pool::MAX_THREADS)
 }
 
 /// An array for an output, unless there is no memory for it.

@@ -1,6 +1,6 @@
 //! Where pixels and taps lie in a convolution's source and result.
 
-use rnc_plan::kernel::{Conv, Source, Window};
+use rnc_plan::kernel::{Conv, Extent, Source, Window};
 
 use crate::error::{CodegenError, near};
 use crate::panels::BLOCK_BYTES;
@@ -58,6 +58,24 @@ impl<'a> Geometry<'a> {
         Ok((pixels, taps))
     }
 
+    /// For each row or column of the result, a number that is the same for those whose windows lie on padding in the same way.
+    fn classes(&self, axis: usize) -> Vec<usize> {
+        let Window { kernel, stride, pad, dilation } = self.conv.window;
+        let Extent { height, width, .. } = self.conv.input;
+        let source = pad[axis]..pad[axis] + [height, width][axis];
+        let mut known: Vec<Vec<bool>> = Vec::new();
+        (0..[self.conv.output.height, self.conv.output.width][axis])
+            .map(|at| {
+                let taps = (0..kernel[axis]).map(|tap| source.contains(&(at * stride[axis] + tap * dilation[axis])));
+                let taps: Vec<bool> = taps.collect();
+                known.iter().position(|other| *other == taps).unwrap_or_else(|| {
+                    known.push(taps);
+                    known.len() - 1
+                })
+            })
+            .collect()
+    }
+
     fn tap(&self, tile: &[Place], index: usize, tap: [usize; 2]) -> Result<Tap, CodegenError> {
         let Window { stride, pad, dilation, .. } = self.conv.window;
         let [dy, dx] = [tap[0] * dilation[0], tap[1] * dilation[1]];
@@ -70,6 +88,22 @@ impl<'a> Geometry<'a> {
         };
         let x = (dy * self.conv.input.width + dx) as i64 * self.pixel;
         Ok(Tap { x: near("a tap", x)?, index: index as i32, inside: tile.iter().map(inside).collect() })
+    }
+}
+
+/// Finds tiles that have the same variant without making it.
+pub(super) struct Keys([Vec<usize>; 2]);
+
+impl Keys {
+    pub(super) fn new(geometry: &Geometry<'_>) -> Self {
+        Self([0, 1].map(|axis| geometry.classes(axis)))
+    }
+
+    /// Equal for tiles whose pixels lie alike, with windows that lie on padding alike.
+    pub(super) fn of(&self, tile: &[Place]) -> Vec<[usize; 4]> {
+        let [rows, columns] = &self.0;
+        let [y0, x0] = tile[0];
+        tile.iter().map(|[y, x]| [y - y0, x.wrapping_sub(x0), rows[*y], columns[*x]]).collect()
     }
 }
 

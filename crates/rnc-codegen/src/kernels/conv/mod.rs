@@ -21,7 +21,7 @@ use crate::panels::{self, BLOCK_BYTES, Cut, Panel};
 use crate::tile::{self, Ahead, Channels, Column, Pixel, Tap, Tile};
 use crate::tiling::{self, Place, Problem};
 use driver::{Driver, Tables};
-use geometry::Geometry;
+use geometry::{Geometry, Keys};
 
 /// Compiles a convolution.
 pub fn compile(module: &mut ModuleBuilder, conv: &Conv, tile: Option<TileSize>) -> Result<Kernel, CodegenError> {
@@ -135,16 +135,20 @@ fn variants(
     shape: &Shape,
     geometry: &Geometry<'_>,
     classes: usize,
-) -> Result<(Numbering<Variant>, Vec<usize>), CodegenError> {
-    let mut variants = Numbering::new();
+) -> Result<(Vec<Variant>, Vec<usize>), CodegenError> {
+    let mut keys = Numbering::new();
+    let mut variants = Vec::new();
     let mut numbers = Vec::with_capacity(shape.tiles.len());
+    let key = Keys::new(geometry);
     let (mut laid_out, limit) = (0, most_code(isa));
     for tile in &shape.tiles {
-        let variant = geometry.variant(tile)?;
-        let work = variant.0.len() * variant.1.len() * shape.panels[0].columns.len() * classes;
-        let known = variants.0.len();
-        numbers.push(variants.number(variant));
-        laid_out += work * (variants.0.len() - known);
+        let number = keys.number(key.of(tile));
+        numbers.push(number);
+        if number == variants.len() {
+            let variant = geometry.variant(tile)?;
+            laid_out += variant.0.len() * variant.1.len() * shape.panels[0].columns.len() * classes;
+            variants.push(variant);
+        }
         if laid_out > limit {
             return Err(CodegenError::TooMuchCode { kernel: name(&shape.conv), found: laid_out, limit });
         }
@@ -160,7 +164,7 @@ fn tables(module: &mut ModuleBuilder, shape: &Shape) -> Result<Tables, CodegenEr
     let (variants, tile_variants) = variants(module.isa(), shape, &geometry, classes.0.len())?;
 
     let mut leaves = Table::default();
-    for (pixels, taps) in &variants.0 {
+    for (pixels, taps) in &variants {
         for (columns, channels) in &classes.0 {
             leaves.functions([leaf(module, shape, &geometry, (pixels, taps), (columns, *channels))?]);
         }
