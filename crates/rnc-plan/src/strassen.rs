@@ -1,41 +1,36 @@
-//! One level of Strassen's matrix product in Winograd's form: what a [`Strassen`](crate::kernel::Strassen) step computes.
+//! One level of Strassen's matrix product: what a [`Strassen`](crate::kernel::Strassen) step computes.
 //!
 //! A pointwise convolution is the product of a matrix A of pixels × input channels and a matrix B of input × output channels. Cut both in halves along
-//! both sides, and seven products of quarters do instead of eight:
+//! both sides, and seven products of quarters do instead of eight (V. Strassen, *Gaussian Elimination is not Optimal*, 1969):
 //!
 //! ```text
-//! S1 = A21 + A22   T1 = B12 - B11   P1 = A11·B11   P5 = S1·T1    C11 = P1 + P2
-//! S2 = S1 - A11    T2 = B22 - T1    P2 = A12·B21   P6 = S2·T2    C12 = P1 + P6 + P5 + P3
-//! S3 = A11 - A21   T3 = B22 - B12   P3 = S4·B22    P7 = S3·T3    C21 = P1 + P6 + P7 - P4
-//! S4 = A12 - S2    T4 = T2 - B21    P4 = A22·T4                  C22 = P1 + P6 + P7 + P5
+//! P1 = (A11 + A22)·(B11 + B22)   P5 = (A11 + A12)·B22           C11 = P1 + P4 - P5 + P7
+//! P2 = (A21 + A22)·B11           P6 = (A21 - A11)·(B11 + B12)   C12 = P3 + P5
+//! P3 = A11·(B12 - B22)           P7 = (A12 - A22)·(B21 + B22)   C21 = P2 + P4
+//! P4 = A22·(B21 - B11)                                          C22 = P1 - P2 + P3 + P6
 //! ```
 //!
-//! (S. Winograd, 1971; see N. J. Higham, *Accuracy and Stability of Numerical Algorithms*, section 23.2.) The halves of the channels are the first and the
-//! last; the halves of the pixels are those with even and with odd numbers, so that a pair lies together. The sums of B are made when the plan is.
+//! Winograd's form has three sums fewer, but a bound of the error that is half as large again (N. J. Higham, *Accuracy and Stability of Numerical Algorithms*,
+//! section 23.2.2), and sums cost next to nothing here: those of B are made when the plan is. The halves of the channels are the first and the last; the
+//! halves of the pixels are those with even and with odd numbers, so that a pair lies together.
 
 /// Products.
 pub const PRODUCTS: usize = 7;
 
 /// What four weights `[B11, B12, B21, B22]` become, in the order of the products; computed in f64 and rounded once.
-pub fn weights([b11, b12, b21, b22]: [f32; 4]) -> [f32; PRODUCTS] {
-    let [f11, f12, f21, f22] = [b11, b12, b21, b22].map(f64::from);
-    let t1 = f12 - f11;
-    let t2 = f22 - t1;
-    [b11, b21, b22, (t2 - f21) as f32, t1 as f32, t2 as f32, (f22 - f12) as f32]
+pub fn weights(quarters: [f32; 4]) -> [f32; PRODUCTS] {
+    let [b11, b12, b21, b22] = quarters.map(f64::from);
+    [b11 + b22, b11, b12 - b22, b21 - b11, b22, b11 + b12, b21 + b22].map(|sum| sum as f32)
 }
 
 /// What four elements `[A11, A12, A21, A22]` become, in the order of the products.
 pub fn data([a11, a12, a21, a22]: [f32; 4]) -> [f32; PRODUCTS] {
-    let s1 = a21 + a22;
-    let s2 = s1 - a11;
-    [a11, a12, a12 - s2, a22, s1, s2, a11 - a21]
+    [a11 + a22, a21 + a22, a11, a22, a11 + a12, a21 - a11, a12 - a22]
 }
 
-/// `[C11, C12, C21, C22]` of the products.
+/// `[C11, C12, C21, C22]` of the products. Sums go from left to right.
 pub fn results([p1, p2, p3, p4, p5, p6, p7]: [f32; PRODUCTS]) -> [f32; 4] {
-    let u2 = p1 + p6;
-    let u3 = u2 + p7;
-    [p1 + p2, u2 + p5 + p3, u3 - p4, u3 + p5]
+    [p1 + p4 - p5 + p7, p3 + p5, p2 + p4, p1 - p2 + p3 + p6]
 }
 
 #[cfg(test)]

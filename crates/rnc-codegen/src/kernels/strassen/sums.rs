@@ -88,7 +88,7 @@ pub(super) fn data(data: &Data, emitter: &mut dyn Emitter) {
 }
 
 fn sums_of_pair(data: &Data, run: &Run, e: &mut dyn Emitter) {
-    let [a11, a12, a21, a22, s1, s2, s3] = [0, 1, 2, 3, 4, 5, 6].map(V);
+    let [a11, a12, a21, a22, sum] = [0, 1, 2, 3, 4].map(V);
     e.load(a11, Address::new(Pointer::X, 0));
     e.load(a12, Address::new(Pointer::X, data.half));
     if let Some(second) = run.second {
@@ -101,21 +101,17 @@ fn sums_of_pair(data: &Data, run: &Run, e: &mut dyn Emitter) {
     let store = |e: &mut dyn Emitter, product: i32, value: V| {
         e.store(Address::new(Pointer::Out, product * data.slot), value);
     };
-    store(e, 0, a11);
-    store(e, 1, a12);
+    for (product, [a, b]) in [(0, [a11, a22]), (1, [a21, a22]), (4, [a11, a12])] {
+        e.copy(sum, a);
+        e.add_vector(sum, b);
+        store(e, product, sum);
+    }
+    store(e, 2, a11);
     store(e, 3, a22);
-    e.copy(s1, a21);
-    e.add_vector(s1, a22);
-    store(e, 4, s1);
-    e.copy(s2, s1);
-    e.subtract_vector(s2, a11);
-    store(e, 5, s2);
-    e.copy(s3, a11);
-    e.subtract_vector(s3, a21);
-    store(e, 6, s3);
-    let s4 = a12;
-    e.subtract_vector(s4, s2);
-    store(e, 2, s4);
+    e.subtract_vector(a21, a11);
+    store(e, 5, a21);
+    e.subtract_vector(a12, a22);
+    store(e, 6, a12);
 }
 
 /// The results of a block of pairs: from X, the first product, to Out. Bias and Residual are what they say.
@@ -182,24 +178,24 @@ fn results_of_pair(outcome: &Outcome, e: &mut dyn Emitter, both: bool) {
         e.load(register, Address::new(Pointer::X, product as i32 * outcome.slot));
     }
     let [p1, p2, p3, p4, p5, p6, p7] = p;
-    let c11 = p2;
-    e.add_vector(c11, p1);
+    let c11 = V(PRODUCTS);
+    e.copy(c11, p1);
+    e.add_vector(c11, p4);
+    e.subtract_vector(c11, p5);
+    e.add_vector(c11, p7);
     finish(outcome, e, [0, 0], c11);
-    let u2 = p1;
-    e.add_vector(u2, p6);
-    let u3 = p7;
-    e.add_vector(u3, u2);
-    let c12 = u2;
-    e.add_vector(c12, p5);
+    let c12 = p5;
     e.add_vector(c12, p3);
     finish(outcome, e, [0, 1], c12);
     if both {
-        let c22 = p5;
-        e.add_vector(c22, u3);
-        finish(outcome, e, [1, 1], c22);
-        let c21 = u3;
-        e.subtract_vector(c21, p4);
+        let c21 = p4;
+        e.add_vector(c21, p2);
         finish(outcome, e, [1, 0], c21);
+        let c22 = p1;
+        e.subtract_vector(c22, p2);
+        e.add_vector(c22, p3);
+        e.add_vector(c22, p6);
+        finish(outcome, e, [1, 1], c22);
     }
 }
 
