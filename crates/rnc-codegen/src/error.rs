@@ -22,7 +22,7 @@ pub enum CodegenError {
     Assembler(#[from] iced_x86::IcedError),
     /// The layer would need an unreasonable amount of code.
     #[error(
-        "the code of {kernel} would have {found} multiply-adds laid out, the limit is {limit}: its window is too large for its size"
+        "the code of {kernel} would have {found} operations laid out, the limit is {limit}: the layer is too large, or its window"
     )]
     TooMuchCode {
         /// The layer.

@@ -8,6 +8,7 @@ mod clif;
 pub mod code;
 pub mod emitter;
 pub mod error;
+mod grid;
 pub mod isa;
 mod kernels;
 mod module;

@@ -95,6 +95,11 @@ impl ModuleBuilder {
         self.target.isa
     }
 
+    /// Threads that kernels are cut for.
+    pub fn threads(&self) -> usize {
+        self.target.threads
+    }
+
     /// Defines a leaf that `write` writes.
     pub fn leaf(&mut self, name: &str, write: impl FnOnce(&mut dyn Emitter)) -> Result<FuncId, CodegenError> {
         let signature = self.leaf_signature();

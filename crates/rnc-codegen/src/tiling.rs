@@ -2,6 +2,7 @@
 
 use rnc_plan::TileSize;
 
+use crate::grid;
 use crate::isa::Isa;
 
 /// What the choice depends on.
@@ -13,6 +14,8 @@ pub struct Problem {
     pub vectors: usize,
     /// Multiply-adds that one element of the result takes.
     pub depth: usize,
+    /// Threads that share the tiles.
+    pub threads: usize,
 }
 
 const fn tile(pixels: usize, columns: usize) -> TileSize {
@@ -32,22 +35,29 @@ pub const fn candidates(isa: Isa) -> &'static [TileSize] {
     }
 }
 
-/// The tile with the least estimated time.
+/// The tile with the least estimated time. For many threads there are smaller ones, too.
 pub fn choose(isa: Isa, problem: Problem) -> TileSize {
     let time = |size: &TileSize| estimate(isa, problem, *size);
-    candidates(isa).iter().copied().min_by(|a, b| time(a).total_cmp(&time(b))).expect("every instruction set has tiles")
+    let large = candidates(isa).iter().copied();
+    let halves = large.clone().map(|size| tile(size.pixels.div_ceil(2), size.columns));
+    let sizes = large.chain(halves.filter(|_| problem.threads > 1));
+    sizes.min_by(|a, b| time(a).total_cmp(&time(b))).expect("every instruction set has tiles")
 }
 
-/// Cycles of one input channel and tap over the whole result, up to a constant factor.
+/// Tasks beyond which threads are taken to share the work evenly.
+const MANY_TASKS: usize = 1 << 14;
+
+/// Cycles of one input channel and tap over the whole result until the last thread is done, up to a constant factor.
 fn estimate(isa: Isa, problem: Problem, size: TileSize) -> f64 {
     // Multiply-adds and loads that can start in a cycle, on the machines at hand (Zen 4; Skylake and later have two 512-bit loads).
     let (fma_ports, load_ports) = match isa {
         Isa::Avx512 => (1.0, 2.0),
         Isa::Avx2 | Isa::Baseline => (2.0, 2.0),
     };
-    let panel = |columns: usize| {
+    let tiles = cut(problem.output, size.pixels);
+    let panel = |columns: usize| -> Vec<f64> {
         let columns = columns as f64;
-        cut(problem.output, size.pixels)
+        tiles
             .iter()
             .map(|tile| {
                 let pixels = tile.len() as f64;
@@ -59,10 +69,14 @@ fn estimate(isa: Isa, problem: Problem, size: TileSize) -> f64 {
                 let call = 40.0 / problem.depth as f64;
                 work.max(loads).max(4.0) + weights + call
             })
-            .sum::<f64>()
+            .collect()
     };
     let (full, rest) = (problem.vectors / size.columns, problem.vectors % size.columns);
-    full as f64 * panel(size.columns) + if rest > 0 { panel(rest) } else { 0.0 }
+    let (times, last) = (panel(size.columns), if rest > 0 { panel(rest) } else { Vec::new() });
+    if problem.threads == 1 || full * tiles.len() > MANY_TASKS {
+        return (full as f64 * times.iter().sum::<f64>() + last.iter().sum::<f64>()) / problem.threads as f64;
+    }
+    grid::makespan(&[times.repeat(full), last].concat(), problem.threads)
 }
 
 /// A pixel of the result, as row and column.
@@ -127,7 +141,7 @@ mod tests {
     fn leaves_few_registers_idle_on_the_layers_of_resnet50() {
         for size in [112, 56, 28, 14, 7] {
             let output = [size, size];
-            let tile = choose(Isa::Avx512, Problem { output, vectors: 16, depth: 1024 });
+            let tile = choose(Isa::Avx512, Problem { output, vectors: 16, depth: 1024, threads: 1 });
             let tiles = cut(output, tile.pixels);
             let idle = tiles.iter().map(|t| 28 - t.len() * tile.columns).sum::<usize>();
             assert!(

@@ -31,7 +31,7 @@ fn check(conv: &Conv, batch: usize) {
     let inputs: Vec<_> = sizes(&kernel, batch)[1..].iter().map(|size| random.floats(*size)).collect();
     let expected = naive::pointwise_by_strassen(&spec, batch, &inputs);
     for isa in isas() {
-        for parts in [1, 3] {
+        for parts in [1, 3, 16] {
             let found = run(&kernel, isa, batch, &inputs, parts);
             assert_same_bits(&found, &expected, &format!("{isa}, batch {batch}, {parts} parts, {conv:?}"));
         }

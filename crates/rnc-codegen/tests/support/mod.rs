@@ -4,7 +4,7 @@
 pub mod guarded;
 pub mod naive;
 
-use rnc_codegen::{Code, Isa};
+use rnc_codegen::{Code, Isa, Target};
 use rnc_plan::footprint;
 use rnc_plan::kernel::KernelSpec;
 
@@ -50,10 +50,10 @@ pub fn sizes(spec: &KernelSpec, batch: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Runs a kernel on guarded copies of `inputs`, its tasks cut into `parts` ranges, and gives the result. The result starts as NaN,
+/// Runs a kernel, made for `parts` threads, on guarded copies of `inputs`, its tasks cut into `parts` ranges, and gives the result. The result starts as NaN,
 /// and every operand ends where a page that must not be touched begins.
 pub fn run(spec: &KernelSpec, isa: Isa, batch: usize, inputs: &[Vec<f32>], parts: usize) -> Vec<f32> {
-    let code = Code::compile([spec], isa).expect("the kernel compiles");
+    let code = Code::compile([spec], Target { isa, threads: parts }).expect("the kernel compiles");
     let sizes = sizes(spec, batch);
     let mut result = Guarded::new(&vec![f32::NAN; sizes[0]]);
     let mut operands: Vec<Guarded> = inputs.iter().map(|input| Guarded::new(input)).collect();

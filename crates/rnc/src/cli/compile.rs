@@ -59,9 +59,10 @@ pub(crate) struct Dims {
 }
 
 impl Dims {
-    /// The options that these sizes are.
-    pub(crate) fn options(&self) -> CompileOptions {
-        CompileOptions { dims: self.dims.iter().cloned().collect(), ..CompileOptions::default() }
+    /// The options that these sizes are, with times estimated for this host.
+    pub(crate) fn options(&self, isa: Isa) -> Result<CompileOptions, Failure> {
+        let dims = self.dims.iter().cloned().collect();
+        Ok(CompileOptions { dims, machine: tuning::machine(isa)?, ..CompileOptions::default() })
     }
 }
 
@@ -69,8 +70,7 @@ impl Compile {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         files::check_target(&self.output, [self.model.as_path()])?;
         let isa = self.isa.unwrap_or_else(Isa::best);
-        let machine = tuning::machine(isa)?;
-        let options = CompileOptions { exact: self.exact, machine, ..self.dims.options() };
+        let options = CompileOptions { exact: self.exact, ..self.dims.options(isa)? };
         let source = Source::File(&self.model);
         let compiled = if self.tune {
             let tuning = Tuning::new(isa)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ndarray::{Array4, ArrayD};
-use rnc::{CompileOptions, Source};
+use rnc::{CompileOptions, Isa, Source};
 use rnc_zoo::ZooOptions;
 
 use super::compile::summary;
@@ -13,6 +13,7 @@ use super::files;
 use super::run::{self, Loaded, Measured, Samples, classify, guesses_text, measure};
 use super::say::{ms, note, shell, size};
 use super::table::{Column, Table};
+use super::tuning;
 
 /// Timed runs at each number of threads.
 const ROUNDS: usize = 15;
@@ -71,7 +72,8 @@ impl Demo {
 
 fn compile(files: &Files) -> Result<(), Failure> {
     heading("compile: the model's operators become fewer and larger, the weights are packed, memory is planned");
-    let compiled = rnc::compile(Source::File(&files.model), &CompileOptions::default())?;
+    let options = CompileOptions { machine: tuning::machine(Isa::best())?, ..CompileOptions::default() };
+    let compiled = rnc::compile(Source::File(&files.model), &options)?;
     let start = Instant::now();
     rnc::write_plan(&compiled.plan, &files.plan)?;
     note(summary(&compiled, start.elapsed()).trim_end());

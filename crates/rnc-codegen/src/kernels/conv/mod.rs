@@ -25,7 +25,7 @@ use geometry::{Geometry, Keys};
 
 /// Compiles a convolution.
 pub fn compile(module: &mut ModuleBuilder, conv: &Conv, tile: Option<TileSize>) -> Result<Kernel, CodegenError> {
-    let shape = Shape::new(module.isa(), &flattened(conv), tile)?;
+    let shape = Shape::new(module, &flattened(conv), tile)?;
     let tables = tables(module, &shape)?;
     let name = name(conv);
     let driver = Driver { conv: &shape.conv, tables, group: shape.group, bytes_ahead: shape.lines_ahead * LINE_BYTES };
@@ -70,7 +70,8 @@ struct Shape {
 }
 
 impl Shape {
-    fn new(isa: Isa, conv: &Conv, tile: Option<TileSize>) -> Result<Self, CodegenError> {
+    fn new(module: &ModuleBuilder, conv: &Conv, tile: Option<TileSize>) -> Result<Self, CodegenError> {
+        let isa = module.isa();
         let (blocks, _) = weight_blocks(conv).expect("the plan's verifier checked the groups");
         let lanes = isa.lanes();
         let sharing = blocks.iter().take_while(|block| block.channels == blocks[0].channels).count();
@@ -78,6 +79,7 @@ impl Shape {
             output: [conv.output.height, conv.output.width],
             vectors: sharing * (BLOCK / lanes),
             depth: blocks[0].channels.len() * conv.window.kernel[0] * conv.window.kernel[1],
+            threads: module.threads(),
         };
         let advice = tile.filter(|tile| tiling::candidates(isa).contains(tile));
         let size = advice.unwrap_or_else(|| tiling::choose(isa, problem));

@@ -35,7 +35,12 @@ struct Leaves {
     data: HashMap<Data, FuncId>,
     products: HashMap<usize, FuncId>,
     outcomes: HashMap<Outcome, FuncId>,
+    /// Pairs of pixels in all leaves of `data`.
+    pairs: usize,
 }
+
+/// Most pairs of pixels in all leaves together: with strides and odd widths, many blocks differ. Some hundred times what a large layer of a real network has.
+const MOST_PAIRS: usize = 1 << 20;
 
 impl Tables {
     pub(super) fn new(module: &mut ModuleBuilder, layout: &Layout<'_>, name: &str) -> Result<Self, CodegenError> {
@@ -61,6 +66,11 @@ impl Leaves {
         name: &str,
     ) -> Result<[FuncId; 3], CodegenError> {
         let data = once(&mut self.data, data(layout, pairs.clone())?, |data| {
+            self.pairs += pairs.len();
+            if self.pairs > MOST_PAIRS {
+                let kernel = name.to_owned();
+                return Err(CodegenError::TooMuchCode { kernel, found: self.pairs, limit: MOST_PAIRS });
+            }
             module.leaf(&format!("{name}.pixels"), |emitter| sums::data(data, emitter))
         })?;
         let products = once(&mut self.products, pairs.len(), |pairs| {

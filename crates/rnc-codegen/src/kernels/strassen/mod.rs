@@ -13,7 +13,7 @@ use rnc_plan::strassen::PRODUCTS;
 use super::products::{self, Kind, Products, most_rows};
 use super::{Kernel, Tasks};
 use crate::error::{CodegenError, near};
-use crate::isa::Isa;
+use crate::grid::Blocks;
 use crate::module::ModuleBuilder;
 use crate::panels::BLOCK_BYTES;
 use driver::Tables;
@@ -21,9 +21,12 @@ use driver::Tables;
 /// Bytes of sums that a block of pairs may have: what the second-level cache holds beside the weights that stream by.
 const DATA_BYTES: usize = 720 << 10;
 
+/// Multiply-adds in the time that the sums of a pair of pixels and a pair of channel blocks take.
+const SUMS: f64 = 14.0;
+
 /// Compiles a convolution by Strassen's product.
 pub fn compile(module: &mut ModuleBuilder, strassen: &Strassen) -> Result<Kernel, CodegenError> {
-    let layout = Layout::new(module.isa(), &strassen.conv)?;
+    let layout = Layout::new(module, &strassen.conv)?;
     let Conv { input, output, window, .. } = &strassen.conv;
     let name = format!("strassen_s{}.{}to{}", window.stride[0], input.channels, output.channels);
     let tables = Tables::new(module, &layout, &name)?;
@@ -47,15 +50,21 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    fn new(isa: Isa, conv: &'a Conv) -> Result<Self, CodegenError> {
+    fn new(module: &ModuleBuilder, conv: &'a Conv) -> Result<Self, CodegenError> {
         let pairs = pixels(conv).div_ceil(2);
         let half = blocks(conv.input.channels) / 2;
-        let most = (DATA_BYTES / (PRODUCTS * half * BLOCK_BYTES)).clamp(1, most_rows(isa));
-        let count = pairs.div_ceil(most);
+        let cut = Blocks {
+            rows: pairs,
+            most: (DATA_BYTES / (PRODUCTS * half * BLOCK_BYTES)).clamp(1, most_rows(module.isa())),
+            outputs: blocks(conv.output.channels) / 2,
+            products: (PRODUCTS * half * BLOCK) as f64,
+            transform: half as f64 * SUMS,
+        };
+        let count = cut.count(module.threads());
         let channel_block = pairs.div_ceil(count) * BLOCK_BYTES;
         let layout = Self {
             conv,
-            blocks: (0..count).map(|i| pairs * i / count..pairs * (i + 1) / count).collect(),
+            blocks: (0..count).map(|block| cut.block(block, count)).collect(),
             channel_block,
             data_slot: channel_block * half + BLOCK_BYTES,
             product_slot: channel_block + BLOCK_BYTES,

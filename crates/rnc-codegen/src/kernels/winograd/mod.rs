@@ -16,7 +16,7 @@ use rnc_plan::winograd::Filtering;
 use super::products::most_rows;
 use super::{Kernel, Tasks};
 use crate::error::{CodegenError, near};
-use crate::isa::Isa;
+use crate::grid::Blocks;
 use crate::module::ModuleBuilder;
 use crate::panels::BLOCK_BYTES;
 use driver::Tables;
@@ -24,9 +24,12 @@ use driver::Tables;
 /// Bytes of transformed pixels that a block of tiles may have: what the second-level cache holds beside the weights that stream by.
 const DATA_BYTES: usize = 600 << 10;
 
+/// Multiply-adds in the time that the transform of a position of 16 channels takes.
+const TRANSFORM: f64 = 3.0;
+
 /// Compiles a Winograd convolution.
 pub fn compile(module: &mut ModuleBuilder, winograd: &Winograd) -> Result<Kernel, CodegenError> {
-    let layout = Layout::new(module.isa(), winograd)?;
+    let layout = Layout::new(module, winograd)?;
     let tables = Tables::new(module, &layout)?;
     let Conv { input, output, .. } = winograd.conv;
     let stride = winograd.conv.window.stride[0];
@@ -54,22 +57,28 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    fn new(isa: Isa, winograd: &'a Winograd) -> Result<Self, CodegenError> {
+    fn new(module: &ModuleBuilder, winograd: &'a Winograd) -> Result<Self, CodegenError> {
         let (conv, m) = (&winograd.conv, winograd.tile);
         let filtering = winograd.filtering().expect("the plan's verifier checked the tile and the stride");
         let patch = filtering.positions();
         let (down, across) = (conv.output.height.div_ceil(m), conv.output.width.div_ceil(m));
         let tile_bytes = patch * patch * blocks(conv.input.channels) * BLOCK_BYTES;
-        let most = (DATA_BYTES / tile_bytes).clamp(1, most_rows(isa));
-        let count = (down * across).div_ceil(most);
-        let range = |i: usize| down * across * i / count..down * across * (i + 1) / count;
+        let inputs = blocks(conv.input.channels);
+        let cut = Blocks {
+            rows: down * across,
+            most: (DATA_BYTES / tile_bytes).clamp(1, most_rows(module.isa())),
+            outputs: blocks(conv.output.channels),
+            products: (patch * patch * conv.input.channels) as f64,
+            transform: (patch * patch * inputs) as f64 * TRANSFORM,
+        };
+        let count = cut.count(module.threads());
         let largest = (down * across).div_ceil(count);
         let channel_block = largest * BLOCK_BYTES;
         let layout = Self {
             conv,
             filtering,
             across,
-            blocks: (0..count).map(range).collect(),
+            blocks: (0..count).map(|block| cut.block(block, count)).collect(),
             channel_block,
             data_slot: channel_block * blocks(conv.input.channels) + BLOCK_BYTES,
             product_slot: channel_block + BLOCK_BYTES,

@@ -7,7 +7,7 @@ mod report;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use rnc::{CompileOptions, Source};
+use rnc::{CompileOptions, Isa, Source};
 
 use super::compile::Dims;
 use super::failure::Failure;
@@ -89,7 +89,7 @@ impl Inspect {
     }
 
     fn model(&self) -> Result<Report, Failure> {
-        let options = self.dims.options();
+        let options = self.dims.options(Isa::best())?;
         if let (Some(when), false) = (self.ir, self.sections()) {
             return self.graph(when, &options);
         }

@@ -1,0 +1,112 @@
+//! How evenly a kernel's tasks spread over threads.
+//!
+//! A run gives each thread a range of consecutive tasks, as many as the others or one more (`rnc-runtime/src/run.rs`). A cut into few large tasks is the fastest
+//! on one thread and leaves others idle on many: kernels compare the time until the last thread is done.
+
+/// Consecutive tasks of thread `thread` of `threads`.
+fn range(tasks: usize, thread: usize, threads: usize) -> std::ops::Range<usize> {
+    tasks * thread / threads..tasks * (thread + 1) / threads
+}
+
+/// The time until the last of so many threads is done with tasks that take these times.
+pub fn makespan(times: &[f64], threads: usize) -> f64 {
+    if threads == 1 {
+        return times.iter().sum();
+    }
+    let spread = (0..threads).map(|thread| times[range(times.len(), thread, threads)].iter().sum());
+    spread.fold(0.0, f64::max)
+}
+
+/// Work that is cut into blocks of rows: a task is one block with one of the `outputs` blocks of output channels, block by block, and whoever has a task of a block
+/// transforms its rows first.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocks {
+    /// Rows.
+    pub rows: usize,
+    /// Most rows in a block.
+    pub most: usize,
+    /// Blocks of output channels.
+    pub outputs: usize,
+    /// Multiply-adds that one row takes with one block of output channels, and what its transform takes.
+    pub products: f64,
+    /// See `products`.
+    pub transform: f64,
+}
+
+/// Rows below which a block takes as long as with so many: weights do not come any faster.
+const LEAST_ROWS: f64 = 8.0;
+
+/// More blocks than these times the fewest are not looked at.
+const MOST_CUTS: usize = 8;
+
+impl Blocks {
+    /// The number of blocks with which so many threads are done first; the fewest that do.
+    pub fn count(&self, threads: usize) -> usize {
+        let fewest = self.rows.div_ceil(self.most);
+        if threads == 1 {
+            return fewest;
+        }
+        let counts = fewest..=self.rows.min(fewest * MOST_CUTS);
+        let times = counts.map(|count| (count, self.time(count, threads)));
+        // A gain of less than a percent is not worth the smaller blocks.
+        let better = |best: (usize, f64), next: (usize, f64)| if next.1 < best.1 * 0.99 { next } else { best };
+        times.reduce(better).map_or(1, |(count, _)| count)
+    }
+
+    /// Rows of a block.
+    pub fn block(&self, index: usize, count: usize) -> std::ops::Range<usize> {
+        self.rows * index / count..self.rows * (index + 1) / count
+    }
+
+    fn time(&self, count: usize, threads: usize) -> f64 {
+        let rows: Vec<f64> = (0..count).map(|block| self.block(block, count).len() as f64).collect();
+        let thread = |thread: usize| {
+            let tasks = range(count * self.outputs, thread, threads);
+            let mut time = 0.0;
+            for (block, rows) in rows.iter().enumerate() {
+                let of_block = block * self.outputs..(block + 1) * self.outputs;
+                let shared = tasks.end.min(of_block.end).saturating_sub(tasks.start.max(of_block.start));
+                if shared > 0 {
+                    time += shared as f64 * rows.max(LEAST_ROWS) * self.products + rows * self.transform;
+                }
+            }
+            time
+        };
+        (0..threads).map(thread).fold(0.0, f64::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_cover_all_tasks_and_differ_by_one_at_the_most() {
+        for (tasks, threads) in [(1, 3), (7, 3), (64, 64), (100, 7)] {
+            let ranges: Vec<_> = (0..threads).map(|thread| range(tasks, thread, threads)).collect();
+            assert_eq!(ranges.iter().flat_map(Clone::clone).collect::<Vec<_>>(), (0..tasks).collect::<Vec<_>>());
+            let sizes = ranges.iter().map(ExactSizeIterator::len);
+            assert!(sizes.clone().max().unwrap() - sizes.min().unwrap() <= 1);
+        }
+    }
+
+    #[test]
+    fn the_last_thread_counts() {
+        assert_eq!(makespan(&[1.0, 2.0, 3.0, 4.0], 1), 10.0);
+        assert_eq!(makespan(&[1.0, 2.0, 3.0, 4.0], 2), 7.0);
+        assert_eq!(makespan(&[1.0, 2.0], 5), 2.0);
+    }
+
+    #[test]
+    fn one_thread_has_the_fewest_blocks_and_many_threads_have_more() {
+        // 28×28 with 128 channels by F(4×4): 49 tiles, of which 28 fill the registers.
+        let blocks = Blocks { rows: 49, most: 28, outputs: 8, products: 36.0 * 128.0, transform: 36.0 * 8.0 * 5.0 };
+        assert_eq!(blocks.count(1), 2);
+        assert_eq!(blocks.count(2), 2);
+        for threads in [3, 5, 8, 16] {
+            let count = blocks.count(threads);
+            assert!(blocks.time(count, threads) <= blocks.time(2, threads), "{threads}: {count}");
+            assert!((count * 8).is_multiple_of(threads) || count * 8 > 2 * threads, "{threads}: {count}");
+        }
+    }
+}
