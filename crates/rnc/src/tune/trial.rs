@@ -121,7 +121,7 @@ fn plan(trial: &Trial, isa: Isa, weights: &Weights) -> Option<Plan> {
     Some(plan)
 }
 
-/// The weights of a kernel in bytes, and its time, for calibration.
+/// Seconds that a kernel takes, the fastest of so many runs of its plan. `None` if it cannot be measured.
 pub(crate) fn seconds(kernel: KernelSpec, isa: Isa, runs: usize) -> Option<f64> {
     let weights = Weights::new().ok()?;
     let mut timed = Timed::new(&Trial { kernel, tile: None }, isa, &weights)?;
