@@ -198,6 +198,6 @@ mod tests {
 
     #[test]
     fn weights_of_zero_have_no_error() {
-        assert_eq!(sample_error(&conv(1, 1), Algorithm::Strassen, &vec![0.0; 256 * 256]), 0.0);
+        assert!(sample_error(&conv(1, 1), Algorithm::Strassen, &vec![0.0; 256 * 256]) <= 0.0);
     }
 }

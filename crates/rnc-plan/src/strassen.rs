@@ -38,6 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::float_cmp, reason = "whole numbers are exact")]
     fn multiplies_as_eight_products_do() {
         // Small whole numbers, so that nothing is rounded.
         let a = [3.0, -5.0, 7.0, 2.0];

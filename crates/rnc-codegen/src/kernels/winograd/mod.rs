@@ -25,7 +25,7 @@ use driver::Tables;
 const DATA_BYTES: usize = 600 << 10;
 
 /// Multiply-adds in the time that the transform of a position of 16 channels takes.
-const TRANSFORM: f64 = 3.0;
+const TRANSFORM: f64 = 5.0;
 
 /// Compiles a Winograd convolution.
 pub fn compile(module: &mut ModuleBuilder, winograd: &Winograd) -> Result<Kernel, CodegenError> {
