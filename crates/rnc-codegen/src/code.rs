@@ -140,6 +140,9 @@ struct Queue<'a> {
     next: AtomicUsize,
 }
 
+/// Most threads that compile: a network has few dozen different kernels, and each thread sets address space aside.
+const MOST_COMPILERS: usize = 8;
+
 /// What one thread made of its kernels, with their places among the requests.
 type Part = (Memory, Vec<(usize, Compiled)>);
 
@@ -150,7 +153,7 @@ impl<'a> Queue<'a> {
 
     /// Compiles everything; the kernels come in the order of the requests.
     fn compile(&self) -> Result<(Vec<Memory>, Vec<Compiled>), CodegenError> {
-        let helpers = self.target.threads.min(self.requests.len()).saturating_sub(1);
+        let helpers = self.target.threads.min(self.requests.len()).min(MOST_COMPILERS).saturating_sub(1);
         let parts = std::thread::scope(|scope| {
             let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(|| self.work())).collect();
             let mut parts = vec![self.work()];
