@@ -24,6 +24,7 @@ import install
 
 WARM_UP = 3
 TOLERANCE = 1e-3
+TIMEOUT = 1800
 LABELS = {"rnc": "rnc", "ort": "ONNX Runtime", "openvino": "OpenVINO", "ncnn": "ncnn", "tract": "tract", "rten": "RTen"}
 
 
@@ -99,7 +100,7 @@ class Peers:
 
 def output(command: list[object]) -> str:
     """Stdout of a command."""
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=TIMEOUT)
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed: {done.stderr.strip()[-500:]}")
     return done.stdout
@@ -109,6 +110,8 @@ def measure(peers: Peers, names: list[str], case: Case, rounds: int) -> dict[str
     """All rounds of one case."""
     times = {name: Times(problem=peers.problems.get(name)) for name in names}
     expected = None
+    # ONNX Runtime begins, so that every result can be held against its own.
+    names = sorted(names, key=lambda name: name != "ort")
     for index in range(rounds):
         turn = index % len(names)
         for name in names[turn:] + names[:turn]:
@@ -116,11 +119,11 @@ def measure(peers: Peers, names: list[str], case: Case, rounds: int) -> dict[str
                 continue
             try:
                 answer, result = peers.time(name, case)
-            except (RuntimeError, ValueError, KeyError) as error:
+            except (RuntimeError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
                 times[name].problem = str(error)
                 continue
             expected = result if name == "ort" and expected is None else expected
-            if expected is not None and (error := distance(result, expected)) > TOLERANCE:
+            if expected is not None and not (error := distance(result, expected)) <= TOLERANCE:
                 times[name].problem = f"another result than ONNX Runtime's, by {error:.1e} of the largest"
                 continue
             times[name].runs += answer["times_ms"][WARM_UP:]
@@ -150,15 +153,22 @@ def table(times: dict[str, Times]) -> str:
     return "\n".join(lines)
 
 
+def positive(text: str) -> int:
+    """A number of at least 1."""
+    if (number := int(text)) < 1:
+        raise ValueError(f"{text} is below 1")
+    return number
+
+
 def arguments() -> argparse.Namespace:
     """The command line."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("model", nargs="?", type=Path, help="takes [N, 3, 224, 224]; default: the zoo's ResNet-50")
-    p.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    p.add_argument("--batch", type=int, nargs="+", default=[1])
-    p.add_argument("--rounds", type=int, default=7)
-    p.add_argument("--repeat", type=int, default=20, help="runs a round that count")
-    p.add_argument("--peers", default="ort,openvino,ncnn,tract,rten", help="separated by commas; `ort` checks the results")
+    p.add_argument("--threads", type=positive, nargs="+", default=[1, 2])
+    p.add_argument("--batch", type=positive, nargs="+", default=[1])
+    p.add_argument("--rounds", type=positive, default=7)
+    p.add_argument("--repeat", type=positive, default=20, help="runs a round that count")
+    p.add_argument("--peers", default="ort,openvino,ncnn,tract,rten", help="separated by commas; without `ort` results are not checked")
     p.add_argument("--isa", help="instruction set of rnc")
     p.add_argument("--exact", action="store_true", help="rnc without Winograd and Strassen")
     p.add_argument("--tune", action="store_true", help="rnc tuned on this machine")
@@ -166,9 +176,9 @@ def arguments() -> argparse.Namespace:
     p.add_argument("--json", type=Path, metavar="FILE", help="write every time")
     p.add_argument("--svg", type=Path, metavar="FILE", help="draw the medians")
     args = p.parse_args()
-    unknown = set(args.peers.split(",")) - set(LABELS)
+    unknown = set(args.peers.split(",")) - set(LABELS) | set(args.peers.split(",")) & {"rnc"}
     if unknown:
-        p.error(f"unknown peers: {', '.join(sorted(unknown))}")
+        p.error(f"no peers: {', '.join(sorted(unknown))}")
     return args
 
 
@@ -185,15 +195,15 @@ def main() -> int:
         if not args.model:
             output([rnc, "zoo", "resnet50", "-o", model])
         switches = [switch for switch in ("exact", "tune") if getattr(args, switch)]
-        output([rnc, "compile", model, "-o", plan, *(f"--{switch}" for switch in switches)])
+        isa = ["--isa", args.isa] if args.isa else []
+        output([rnc, "compile", model, "-o", plan, *isa, *(f"--{switch}" for switch in switches)])
         peers = Peers(names, rnc, plan)
         for batch in args.batch:
             x = np.random.default_rng(7).standard_normal((batch, 3, 224, 224)).astype(np.float32)
             np.save(folder / "x.npy", x)
             x.tofile(folder / "x.f32")
             for threads in args.threads:
-                options = ["--isa", args.isa] if args.isa else []
-                case = Case(model, x, threads, args.repeat + WARM_UP, folder, options)
+                case = Case(model, x, threads, args.repeat + WARM_UP, folder, isa)
                 times = measure(peers, names, case, args.rounds)
                 title = f"batch {batch}, {threads} thread{'s' if threads > 1 else ''}"
                 print(f"\n{title}\n\n{table(times)}", flush=True)

@@ -1,4 +1,5 @@
 """Gets the peers: PyPI's into a venv, those of crates.io built, all below benches/peers/work, which git ignores."""
+import hashlib
 import os
 import subprocess
 import sys
@@ -39,10 +40,11 @@ def rust_peer(name: str) -> Path:
 
 def for_ncnn(model: Path, shape: tuple[int, ...]) -> Path:
     """Converts a model for ncnn; gives the path of the ONNX file beside which the result lies."""
-    copy = WORK / "ncnn" / model.name
-    if not copy.with_suffix(".ncnn.bin").is_file() or copy.stat().st_mtime < model.stat().st_mtime:
+    content = model.read_bytes()
+    copy = WORK / "ncnn" / hashlib.sha256(content).hexdigest()[:16] / model.name
+    if not copy.with_suffix(".ncnn.bin").is_file():
         copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(model.read_bytes())
+        copy.write_bytes(content)
         sizes = ",".join(map(str, (1, *shape[1:])))
         command([WORK / "venv" / "bin" / "pnnx", copy, f"inputshape=[{sizes}]", "fp16=0"], cwd=copy.parent)
     return copy

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rten::{Model, RunOptions, ThreadPool};
+use rten::{ModelOptions, RunOptions, ThreadPool};
 use rten_tensor::NdTensor;
 use rten_tensor::prelude::*;
 
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let x = NdTensor::from_data([batch, 3, 224, 224], floats);
 
     let start = Instant::now();
-    let model = Model::load_file(model)?;
+    let model = ModelOptions::with_all_ops().prepack_weights(true).load_file(model)?;
     let load = start.elapsed().as_secs_f64() * 1e3;
     let pool = Arc::new(ThreadPool::with_num_threads(threads));
 
