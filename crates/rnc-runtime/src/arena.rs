@@ -30,6 +30,17 @@ impl Arena {
         Ok(())
     }
 
+    /// Makes room for `bytes` bytes and has the system provide all of it now, so that the first run need not wait for it page by page. Where that
+    /// does not work, [`Arena::reserve`] will say so when the memory is needed.
+    pub fn prepare(&mut self, bytes: usize) {
+        if self.reserve(bytes).is_ok() {
+            #[cfg(target_os = "linux")]
+            if let Some(memory) = &self.memory {
+                let _ = memory.advise(Advice::PopulateWrite);
+            }
+        }
+    }
+
     /// The start of the memory; dangling if nothing was reserved.
     pub fn start(&mut self) -> *mut u8 {
         self.memory.as_mut().map_or(std::ptr::dangling_mut(), |memory| memory.as_mut_ptr())

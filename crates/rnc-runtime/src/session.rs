@@ -94,7 +94,10 @@ impl Session {
         let requests = plan.steps.iter().map(|step| Request { spec: &step.kernel, tile: tile(step) });
         let code = Code::compile(requests, Target { isa, threads })?;
         let program = Arc::new(Program::new(plan, code));
-        Ok(Self { program, threads, spin: options.spin, idle: Mutex::new(Vec::new()) })
+        let session = Self { program, threads, spin: options.spin, idle: Mutex::new(Vec::new()) };
+        let first = session.workspace();
+        session.give_back(first);
+        Ok(session)
     }
 
     /// The plan.
@@ -112,9 +115,22 @@ impl Session {
         self.threads
     }
 
-    /// A new workspace.
+    /// A workspace that nobody uses, with memory for one sample (or the plan's batch). The first one was made with the session.
     pub fn workspace(&self) -> Workspace {
-        Workspace { arena: Arena::default(), run: Arc::new(Run::new(Arc::clone(&self.program), false)) }
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.unwrap_or_else(|| {
+            let batch = match self.plan().batch {
+                Batch::Fixed(n) => n,
+                Batch::Symbolic => 1,
+            };
+            let mut arena = Arena::default();
+            arena.prepare(self.program.memory(batch, self.threads).unwrap_or(0));
+            Workspace { arena, run: Arc::new(Run::new(Arc::clone(&self.program), false)) }
+        })
+    }
+
+    fn give_back(&self, workspace: Workspace) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
     }
 
     /// A new workspace that measures the steps of its runs.
@@ -148,10 +164,9 @@ impl Session {
         let mut results: Vec<&mut [f32]> =
             outputs.iter_mut().map(|array| array.as_slice_mut().expect("a new array is in standard layout")).collect();
 
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut workspace = idle.unwrap_or_else(|| self.workspace());
+        let mut workspace = self.workspace();
         let result = self.run_into(&mut workspace, batch, &slices, &mut results);
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
+        self.give_back(workspace);
         result?;
         Ok(plan.outputs.iter().map(|port| port.name.clone()).zip(outputs).collect())
     }
