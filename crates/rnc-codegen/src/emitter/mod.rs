@@ -54,6 +54,17 @@ impl Address {
     }
 }
 
+/// Writes `body` in a loop, unless it runs once.
+pub fn repeated(emitter: &mut dyn Emitter, count: usize, body: impl FnOnce(&mut dyn Emitter)) {
+    if count > 1 {
+        emitter.begin_loop(count);
+    }
+    body(emitter);
+    if count > 1 {
+        emitter.end_loop();
+    }
+}
+
 /// Deepest nesting of loops in a leaf.
 pub const MAX_LOOPS: usize = 3;
 

@@ -3,6 +3,7 @@
 pub mod conv;
 pub mod copy;
 pub mod elementwise;
+mod epilogue;
 pub mod gemm;
 pub mod math;
 pub mod pool;

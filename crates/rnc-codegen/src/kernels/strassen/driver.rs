@@ -11,6 +11,7 @@ use cranelift_module::{DataId, FuncId};
 use rnc_plan::kernel::{BLOCK, blocks};
 use rnc_plan::strassen::PRODUCTS;
 
+use super::super::epilogue::Epilogue;
 use super::sums::{self, Data, Outcome};
 use super::{Layout, pixels, products};
 use crate::clif::{MEMORY, for_range, offset};
@@ -119,8 +120,7 @@ fn outcome(layout: &Layout<'_>, pairs: std::ops::Range<usize>) -> Result<Outcome
         half: near("half of the channels", layout.result_half())?,
         half_bias: near("half of the bias", layout.outputs() * BLOCK_BYTES)?,
         slot: near("a product", layout.product_slot)?,
-        residual: layout.conv.residual,
-        activation: layout.conv.activation,
+        epilogue: Epilogue { residual: layout.conv.residual, activation: layout.conv.activation },
     })
 }
 

@@ -1,9 +1,10 @@
 //! The sums before and behind Strassen's products as leaves. See [`rnc_plan::strassen`] for what they are.
 
-use rnc_plan::kernel::{Activation, BLOCK};
+use rnc_plan::kernel::BLOCK;
 use rnc_plan::strassen::PRODUCTS;
 
-use crate::emitter::{Address, Emitter, Pointer, V};
+use super::super::epilogue::Epilogue;
+use crate::emitter::{Address, Emitter, Pointer, V, repeated};
 
 /// Bytes of a vector of 16 channels.
 const VECTOR: i32 = BLOCK as i32 * 4;
@@ -50,17 +51,6 @@ pub(super) fn runs(pairs: impl IntoIterator<Item = (i32, Option<i32>)>) -> Vec<R
         }
     }
     runs
-}
-
-/// Calls `body` in a loop, unless it runs once.
-fn repeated(emitter: &mut dyn Emitter, count: usize, body: impl FnOnce(&mut dyn Emitter)) {
-    if count > 1 {
-        emitter.begin_loop(count);
-    }
-    body(emitter);
-    if count > 1 {
-        emitter.end_loop();
-    }
 }
 
 /// Writes the sums of pixels.
@@ -126,27 +116,16 @@ pub(super) struct Outcome {
     pub(super) half_bias: i32,
     /// From one product to the next.
     pub(super) slot: i32,
-    /// Whether the residual is added.
-    pub(super) residual: bool,
-    /// Applied last.
-    pub(super) activation: Activation,
+    /// Done last.
+    pub(super) epilogue: Epilogue,
 }
 
-/// Registers that hold the same all along: the halves' biases, and the activation's bounds.
+/// Registers that hold the halves' biases all along.
 const BIAS: [V; 2] = [V(8), V(9)];
-const LOW: V = V(10);
-const HIGH: V = V(11);
 
 /// Writes the sums of products.
 pub(super) fn outcome(outcome: &Outcome, emitter: &mut dyn Emitter) {
-    match outcome.activation {
-        Activation::None => {}
-        Activation::Relu => emitter.splat(LOW, 0.0),
-        Activation::Clip { min, max } => {
-            emitter.splat(LOW, min.get());
-            emitter.splat(HIGH, max.get());
-        }
-    }
+    outcome.epilogue.prepare(emitter);
     let parts = BLOCK / emitter.lanes();
     let part_bytes = emitter.lanes() as i32 * 4;
     repeated(emitter, parts, |emitter| {
@@ -203,18 +182,7 @@ fn results_of_pair(outcome: &Outcome, e: &mut dyn Emitter, both: bool) {
 fn finish(outcome: &Outcome, e: &mut dyn Emitter, [pixel, half]: [usize; 2], value: V) {
     let offset = pixel as i32 * VECTOR + half as i32 * outcome.half;
     e.add_vector(value, BIAS[half]);
-    if outcome.residual {
-        e.add(value, Address::new(Pointer::Residual, offset));
-    }
-    match outcome.activation {
-        Activation::None => {}
-        Activation::Relu => e.at_least(value, LOW),
-        Activation::Clip { .. } => {
-            e.at_least(value, LOW);
-            e.at_most(value, HIGH);
-        }
-    }
-    e.store(Address::new(Pointer::Out, offset), value);
+    outcome.epilogue.store(e, offset, value);
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use cranelift_module::FuncId;
 use rnc_plan::kernel::{Conv, blocks};
 
+use super::super::epilogue::Epilogue;
 use super::super::products::{self, Kind, Products};
 use super::Layout;
 use super::transform::{self, Data, Outcome};
@@ -64,8 +65,7 @@ impl Leaves {
             inside: [inside(0, output.height), inside(1, output.width)],
             row: (output.width * BLOCK_BYTES) as i32,
             slot: layout.product_slot as i32,
-            residual,
-            activation,
+            epilogue: Epilogue { residual, activation },
         };
         Ok([self.leaf(module, layout, Leaf::Data(data))?, self.leaf(module, layout, Leaf::Outcome(outcome))?])
     }

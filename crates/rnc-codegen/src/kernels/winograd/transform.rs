@@ -3,11 +3,12 @@
 //! Both work on 16 channels of one patch, vector by vector. A transform of a patch is the one-dimensional transform of its columns, kept
 //! in scratch memory, and then of the rows of that.
 
-use rnc_plan::kernel::{Activation, BLOCK};
+use rnc_plan::kernel::BLOCK;
 use rnc_plan::winograd::{A, B, Filtering};
 
+use super::super::epilogue::Epilogue;
 use super::slots::slot;
-use crate::emitter::{Address, Emitter, Pointer, V};
+use crate::emitter::{Address, Emitter, Pointer, V, repeated};
 
 /// Bytes of a vector of 16 channels.
 const VECTOR: i32 = BLOCK as i32 * 4;
@@ -69,16 +70,6 @@ pub(super) fn data(data: &Data, emitter: &mut dyn Emitter) {
         emitter.advance(Pointer::X, data.block_x - VECTOR);
         emitter.advance(Pointer::Out, data.block_out - VECTOR);
     });
-}
-
-fn repeated(emitter: &mut dyn Emitter, count: usize, body: impl FnOnce(&mut dyn Emitter)) {
-    if count > 1 {
-        emitter.begin_loop(count);
-    }
-    body(emitter);
-    if count > 1 {
-        emitter.end_loop();
-    }
 }
 
 fn data_of_part(data: &Data, emitter: &mut dyn Emitter) {
@@ -177,10 +168,8 @@ pub(super) struct Outcome {
     pub(super) row: i32,
     /// Bytes from one slot of the source to the next.
     pub(super) slot: i32,
-    /// Whether the residual is added.
-    pub(super) residual: bool,
-    /// Applied last.
-    pub(super) activation: Activation,
+    /// Done last.
+    pub(super) epilogue: Epilogue,
 }
 
 /// Writes a result transform.
@@ -195,10 +184,6 @@ pub(super) fn outcome(outcome: &Outcome, emitter: &mut dyn Emitter) {
     });
 }
 
-/// Registers of the activation's bounds; the transform leaves them alone.
-const LOW: V = V(12);
-const HIGH: V = V(13);
-
 fn outcome_of_part(outcome: &Outcome, emitter: &mut dyn Emitter) {
     let filtering = outcome.filtering;
     let size = filtering.positions();
@@ -207,38 +192,16 @@ fn outcome_of_part(outcome: &Outcome, emitter: &mut dyn Emitter) {
         let at = |row: usize| Address::new(Pointer::X, slot(filtering, [row, column]) as i32 * outcome.slot);
         merge(filtering, emitter, at, |emitter, row, value| emitter.store(scratch(row, column), value));
     }
-    match outcome.activation {
-        Activation::None => {}
-        Activation::Relu => emitter.splat(LOW, 0.0),
-        Activation::Clip { min, max } => {
-            emitter.splat(LOW, min.get());
-            emitter.splat(HIGH, max.get());
-        }
-    }
+    outcome.epilogue.prepare(emitter);
     for row in 0..outcome.inside[0] {
         let at = |column: usize| scratch(row, column);
         merge(filtering, emitter, at, |emitter, column, value| {
             if column < outcome.inside[1] {
-                finish(outcome, emitter, row as i32 * outcome.row + column as i32 * VECTOR, value);
+                emitter.add(value, Address::new(Pointer::Bias, 0));
+                outcome.epilogue.store(emitter, row as i32 * outcome.row + column as i32 * VECTOR, value);
             }
         });
     }
-}
-
-fn finish(outcome: &Outcome, emitter: &mut dyn Emitter, offset: i32, value: V) {
-    emitter.add(value, Address::new(Pointer::Bias, 0));
-    if outcome.residual {
-        emitter.add(value, Address::new(Pointer::Residual, offset));
-    }
-    match outcome.activation {
-        Activation::None => {}
-        Activation::Relu => emitter.at_least(value, LOW),
-        Activation::Clip { .. } => {
-            emitter.at_least(value, LOW);
-            emitter.at_most(value, HIGH);
-        }
-    }
-    emitter.store(Address::new(Pointer::Out, offset), value);
 }
 
 /// Transforms the products of a row of positions, which lie at the given addresses, and hands out the results.
