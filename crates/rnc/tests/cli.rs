@@ -377,48 +377,6 @@ fn several_inputs_are_given_by_name_or_in_one_npz_file() {
     assert!(run.stderr.contains("no input `z`; it has a, b"), "{}", run.stderr);
 }
 
-fn is_convolution(kernel: &serde_json::Value) -> bool {
-    let kernel = kernel.as_str().unwrap();
-    ["conv ", "winograd ", "strassen "].iter().any(|kind| kernel.starts_with(kind))
-}
-
-#[test]
-fn inspect_shows_plan_and_model_as_text_and_json() {
-    let plan = rnc(&["inspect", &fixture().plan, "--steps", "--memory"]).succeeds().stdout;
-    for part in [
-        "batch        open",
-        "input: f32[N, 3, 32, 32]",
-        "logits: f32[N, 10]",
-        "conv 7×7/2 relu",
-        "lower bound",
-        "from step",
-    ] {
-        assert!(plan.contains(part), "no {part:?} in:\n{plan}");
-    }
-    let [from_plan, from_model] = [&fixture().plan, &fixture().model]
-        .map(|file| rnc(&["inspect", file, "--steps", "--memory", "--ir", "optimized", "--json"]).succeeds().json());
-    for part in ["plan", "steps", "memory", "ir"] {
-        assert!(!from_plan[part].is_null(), "no {part}");
-        assert_eq!(from_plan[part], from_model[part], "{part}");
-    }
-    assert_eq!((&from_plan["format"]["version"], &from_model["format"]), (&2.into(), &serde_json::Value::Null));
-    let steps = from_plan["steps"].as_array().unwrap();
-    assert_eq!(steps.len() as u64, from_plan["plan"]["step_count"].as_u64().unwrap());
-    assert_eq!(steps.iter().filter(|step| is_convolution(&step["kernel"])).count(), 20);
-
-    for when in ["imported", "optimized"] {
-        let [plan, model] =
-            [&fixture().plan, &fixture().model].map(|file| rnc(&["inspect", file, "--ir", when]).succeeds().stdout);
-        assert_eq!(plan, model);
-        assert_eq!(plan.matches("batch_norm(").count(), if when == "imported" { 20 } else { 0 });
-        assert!(plan.starts_with("graph @resnet18("));
-    }
-    let folder = Folder::new();
-    fs::write(folder.path("bad.rnc"), "graph @g(%x: f32[N,2]) -> (%y) { %y = rely(%x) }").unwrap();
-    let run = rnc(&["inspect", &folder.path("bad.rnc")]).exits(1);
-    assert!(run.stderr.contains("bad.rnc: line 1, column") && run.stderr.contains("`rely`"), "{}", run.stderr);
-}
-
 #[test]
 fn zoo_lists_its_models_and_says_what_is_wrong_with_options() {
     let list = rnc(&["zoo", "--list"]).succeeds().stdout;

@@ -1,39 +1,16 @@
-//! `rnc compile --tune`, `rnc calibrate` and `rnc inspect --choices`, driven as a user does.
+//! `rnc compile --tune` and `rnc calibrate`, driven as a user does.
 
 mod support;
 
 use std::fs;
 
 use ndarray_npy::write_npy;
-use serde_json::Value;
-use support::{Finished, Folder, fixture, images, rnc, rnc_with, supported};
-
-/// The choices of a plan.
-fn choices(plan: &str) -> Vec<Value> {
-    rnc(&["inspect", plan, "--choices", "--json"]).succeeds().json()["choices"].as_array().unwrap().clone()
-}
+use support::{Finished, Folder, choices, fixture, images, rnc, rnc_with, supported};
 
 /// Runs with a home of the test's own.
 fn at_home(folder: &Folder, arguments: &[&str]) -> Finished {
     let home = folder.path("home");
     rnc_with(arguments, &[("XDG_CONFIG_HOME", &home), ("XDG_CACHE_HOME", &home)])
-}
-
-#[test]
-fn inspect_says_what_each_convolution_was_chosen_from_and_how_exact_it_is() {
-    let choices = choices(&fixture().plan);
-    assert_eq!(choices.len(), 20);
-    for choice in &choices {
-        let candidates = choice["candidates"].as_array().unwrap();
-        let times: Vec<f64> = candidates.iter().map(|c| c["estimated_us"].as_f64().unwrap()).collect();
-        assert!(times.is_sorted() && times[0] > 0.0, "{choice}");
-        assert!(candidates.iter().any(|c| c["name"] == "direct"), "{choice}");
-        assert!((0.0..1e-5).contains(&choice["error"].as_f64().unwrap()), "{choice}");
-    }
-    let text = rnc(&["inspect", &fixture().plan, "--choices"]).succeeds().stdout;
-    for part in ["machine      generic (estimated)", "instead of", "winograd F(4×4)"] {
-        assert!(text.contains(part), "no {part:?} in:\n{text}");
-    }
 }
 
 #[test]

@@ -64,6 +64,11 @@ pub fn rnc_with(arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
     Finished { code: output.status.code().unwrap_or(-1), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
+/// The choices of a plan, as `rnc inspect` lists them.
+pub fn choices(plan: &str) -> Vec<serde_json::Value> {
+    rnc(&["inspect", plan, "--choices", "--json"]).succeeds().json()["choices"].as_array().unwrap().clone()
+}
+
 /// A folder that goes away with the test.
 pub struct Folder(TempDir);
 
