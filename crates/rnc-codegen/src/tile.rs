@@ -18,7 +18,7 @@ pub struct Tile {
     pub taps: Vec<Tap>,
     /// Input channels.
     pub channels: Channels,
-    /// Add what [`Pointer::Residual`] points to, laid out like the result.
+    /// Add what [`Pointer::Residual`] points to, laid out like the result, to the first chain's sum.
     pub residual: bool,
     /// Applied last.
     pub activation: Activation,
@@ -77,6 +77,8 @@ pub struct Channels {
     pub full: usize,
     /// Channels of the partial block behind them.
     pub rest: usize,
+    /// Blocks in a chain, see [`rnc_plan::chain`].
+    pub chain: usize,
     /// Bytes from one block of the source to the next.
     pub stride: i32,
     /// Taps of the whole window: a block of weights is `window * channels * 64` bytes.
@@ -89,8 +91,8 @@ const WEIGHT_BYTES: i32 = 64;
 /// Bytes of a cache line.
 const LINE_BYTES: i32 = 64;
 
-/// Multiply-adds that are laid out without a loop before the loop over the channels of a block is used.
-const MAX_UNROLLED: usize = 512;
+/// Multiply-adds that are laid out without a loop before the loop over the channels of a block is used: more would only make the code longer.
+const MAX_UNROLLED: usize = 128;
 
 /// Whether a tile's registers fit an emitter: its sums, a vector of weights a column, and two at the least for an activation's bounds.
 pub const fn fits(pixels: usize, columns: usize, vectors: usize) -> bool {
@@ -127,7 +129,7 @@ pub fn write_repeated(tiles: &[Tile], repeat: Repeat, emitter: &mut dyn Emitter)
     emitter.begin_loop(repeat.count);
     for tile in tiles {
         write(tile, emitter);
-        let Channels { block, full, rest, stride, window } = tile.channels;
+        let Channels { block, full, rest, stride, window, .. } = tile.channels;
         let blocks = full as i32 + i32::from(rest > 0);
         emitter.advance(Pointer::X, -blocks * stride);
         emitter.advance(Pointer::W, -((full * block + rest) as i32 * window * WEIGHT_BYTES));
@@ -166,19 +168,54 @@ impl Writer<'_> {
         }
     }
 
+    /// The chains one by one. What those before came to waits in the result's memory; the last one leaves the whole in the registers.
     fn sum(&mut self) {
-        let channels = self.tile.channels;
-        if channels.full > 1 {
-            self.emitter.begin_loop(channels.full);
+        let Channels { full, rest, chain, .. } = self.tile.channels;
+        let blocks = full + usize::from(rest > 0);
+        if blocks <= chain {
+            self.blocks(full, rest);
+            self.add_residual();
+            return;
         }
-        if channels.full > 0 {
-            self.block(channels.block);
+        self.blocks(chain, 0);
+        self.add_residual();
+        self.store();
+        let (whole, left) = (full / chain - 1, full % chain);
+        if whole > 1 {
+            self.emitter.begin_loop(whole);
         }
-        if channels.full > 1 {
+        if whole > 0 {
+            self.chain(chain, 0);
+            self.store();
+        }
+        if whole > 1 {
             self.emitter.end_loop();
         }
-        if channels.rest > 0 {
-            self.block(channels.rest);
+        if left > 0 || rest > 0 {
+            self.chain(left, rest);
+        }
+    }
+
+    /// A chain behind the first.
+    fn chain(&mut self, full: usize, rest: usize) {
+        self.each(|emitter, sum, _| emitter.splat(sum, 0.0));
+        self.blocks(full, rest);
+        self.each(|emitter, sum, out| emitter.add(sum, Address::new(Pointer::Out, out)));
+    }
+
+    /// Adds the products of so many blocks, and of the partial one if it has channels.
+    fn blocks(&mut self, full: usize, rest: usize) {
+        if full > 1 {
+            self.emitter.begin_loop(full);
+        }
+        if full > 0 {
+            self.block(self.tile.channels.block);
+        }
+        if full > 1 {
+            self.emitter.end_loop();
+        }
+        if rest > 0 {
+            self.block(rest);
         }
     }
 
@@ -252,25 +289,38 @@ impl Writer<'_> {
         }
     }
 
-    /// Residual, activation, store. The weights' registers are free by now.
-    fn end(&mut self) {
-        let tile = self.tile;
-        let bounds = self.bounds();
-        for (i, pixel) in tile.pixels.iter().enumerate() {
-            for (j, column) in tile.columns.iter().enumerate() {
+    /// Does something to every sum, whose offset from the result's pointer it is given.
+    fn each(&mut self, mut act: impl FnMut(&mut dyn Emitter, V, i32)) {
+        for (i, pixel) in self.tile.pixels.iter().enumerate() {
+            for (j, column) in self.tile.columns.iter().enumerate() {
                 let sum = self.sum_register(i, j);
-                if tile.residual {
-                    self.emitter.add(sum, Address::new(Pointer::Residual, pixel.out + column.out));
-                }
-                if let Some(low) = bounds.0 {
-                    self.emitter.at_least(sum, low);
-                }
-                if let Some(high) = bounds.1 {
-                    self.emitter.at_most(sum, high);
-                }
-                self.emitter.store(Address::new(Pointer::Out, pixel.out + column.out), sum);
+                act(self.emitter, sum, pixel.out + column.out);
             }
         }
+    }
+
+    fn add_residual(&mut self) {
+        if self.tile.residual {
+            self.each(|emitter, sum, out| emitter.add(sum, Address::new(Pointer::Residual, out)));
+        }
+    }
+
+    fn store(&mut self) {
+        self.each(|emitter, sum, out| emitter.store(Address::new(Pointer::Out, out), sum));
+    }
+
+    /// Activation and store. The weights' registers are free by now.
+    fn end(&mut self) {
+        let (low, high) = self.bounds();
+        self.each(|emitter, sum, out| {
+            if let Some(low) = low {
+                emitter.at_least(sum, low);
+            }
+            if let Some(high) = high {
+                emitter.at_most(sum, high);
+            }
+            emitter.store(Address::new(Pointer::Out, out), sum);
+        });
     }
 
     /// Loads the activation's bounds. See [`fits`].

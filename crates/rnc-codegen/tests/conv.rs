@@ -3,7 +3,7 @@
 mod support;
 
 use rnc_plan::kernel::{Activation, Conv, Extent, Gemm, KernelSpec, Source, Window};
-use support::{Random, assert_same_bits, isas, naive, run, sizes};
+use support::{Random, assert_same_bits, isas, naive, run, run_on_residual, sizes};
 
 struct Case {
     channels: [usize; 2],
@@ -52,6 +52,10 @@ fn check(spec: &Conv, batch: usize) {
         for parts in [1, 3] {
             let found = run(&kernel, isa, batch, &inputs, parts);
             assert_same_bits(&found, &expected, &format!("{isa}, batch {batch}, {parts} parts, {spec:?}"));
+        }
+        if spec.residual {
+            let found = run_on_residual(&kernel, isa, batch, &inputs, 2);
+            assert_same_bits(&found, &expected, &format!("{isa}, batch {batch}, in place, {spec:?}"));
         }
     }
 }
@@ -147,6 +151,22 @@ fn residual_and_activation_agree() {
     }
 }
 
+/// Chains of 128 products of a pointwise layer, of a block of a larger window: a last one that is full, of full blocks, of a partial block alone, of both.
+#[test]
+fn sums_of_any_number_of_chains_agree() {
+    for channels in [128, 136, 144, 150, 256, 264, 300, 640] {
+        for activation in [Activation::None, Activation::Relu] {
+            let pointwise = Case::new([channels, 32], [3, 5], 1).spec();
+            check(&Conv { residual: true, activation, ..pointwise }, 1);
+        }
+    }
+    for channels in [16, 20, 32, 52] {
+        check(&Conv { residual: true, ..Case { pad: [1; 4], ..Case::new([channels, 32], [4, 5], 3) }.spec() }, 2);
+    }
+    let planar = Case { pad: [1; 4], ..Case::new([40, 16], [4, 5], 3) }.spec();
+    check(&Conv { source: Source::Planar, ..planar }, 1);
+}
+
 #[test]
 fn weights_of_many_groups_change_the_order_of_tasks_but_no_bit() {
     // 25 blocks of output channels, several to a group, and a last group that is smaller.
@@ -186,7 +206,7 @@ fn relu_keeps_nan_and_clip_keeps_nan() {
 
 #[test]
 fn gemm_agrees_for_every_batch() {
-    for (features, out) in [(1, 1), (16, 16), (20, 10), (64, 1000), (512, 40), (37, 100)] {
+    for (features, out) in [(1, 1), (16, 16), (20, 10), (64, 1000), (512, 40), (300, 24), (37, 100)] {
         for batch in [1, 2, 3, 7, 13] {
             let spec = Gemm { features, out, activation: Activation::Relu };
             let kernel = KernelSpec::Gemm(spec.clone());

@@ -4,7 +4,7 @@ mod support;
 
 use rnc_plan::kernel::{Activation, BLOCK, Conv, Extent, KernelSpec, Source, Strassen, Window};
 use rnc_plan::strassen::{PRODUCTS, weights};
-use support::{Random, assert_same_bits, isas, naive, run, sizes};
+use support::{Random, assert_same_bits, isas, naive, run, run_on_residual, sizes};
 
 /// A pointwise convolution by channels in and out, the result's size and the strides.
 fn conv([inputs, outputs]: [usize; 2], [height, width]: [usize; 2], stride: [usize; 2]) -> Conv {
@@ -34,6 +34,10 @@ fn check(conv: &Conv, batch: usize) {
         for parts in [1, 3, 16] {
             let found = run(&kernel, isa, batch, &inputs, parts);
             assert_same_bits(&found, &expected, &format!("{isa}, batch {batch}, {parts} parts, {conv:?}"));
+        }
+        if conv.residual {
+            let found = run_on_residual(&kernel, isa, batch, &inputs, 2);
+            assert_same_bits(&found, &expected, &format!("{isa}, batch {batch}, in place, {conv:?}"));
         }
     }
 }

@@ -4,7 +4,7 @@ mod support;
 
 use rnc_plan::kernel::{Activation, BLOCK, Conv, Extent, KernelSpec, Source, Window, Winograd, blocks};
 use rnc_plan::winograd::{Filtering, WeightTransform};
-use support::{Random, assert_same_bits, isas, naive, run, sizes};
+use support::{Random, assert_same_bits, isas, naive, run, run_on_residual, sizes};
 
 /// Channels in and out, the source's size, padding above, left, below and right. With stride 1.
 fn conv(channels: [usize; 2], size: [usize; 2], pad: [usize; 4]) -> Conv {
@@ -38,6 +38,10 @@ fn check(conv: &Conv, tile: usize, batch: usize) {
         for parts in [1, 3, 16] {
             let found = run(&kernel, isa, batch, &inputs, parts);
             assert_same_bits(&found, &expected, &format!("{isa}, batch {batch}, {parts} parts, F({tile}), {conv:?}"));
+        }
+        if conv.residual {
+            let found = run_on_residual(&kernel, isa, batch, &inputs, 2);
+            assert_same_bits(&found, &expected, &format!("{isa}, batch {batch}, in place, F({tile}), {conv:?}"));
         }
     }
 }

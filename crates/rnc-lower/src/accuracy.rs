@@ -1,5 +1,6 @@
 //! How exact an algorithm is on a layer's own weights: a sample of its results, with the operations that the kernels do in `f32`, against sums in `f64`.
 
+use rnc_plan::chain::{self, Product};
 use rnc_plan::kernel::Conv;
 use rnc_plan::strassen;
 use rnc_plan::winograd::{Filtering, WeightTransform};
@@ -79,26 +80,25 @@ struct Sample<'a> {
 impl Sample<'_> {
     /// The filter of an output and an input channel.
     fn filter(&self, output: usize, channel: usize) -> &[f32] {
-        let taps = self.conv.window.kernel[0] * self.conv.window.kernel[1];
+        let taps = self.conv.window.taps();
         &self.weights[(output * self.channels + channel) * taps..][..taps]
     }
 
     fn direct(&self, pixels: &mut Pixels, worst: &mut Worst) {
-        let taps = self.conv.window.kernel[0] * self.conv.window.kernel[1];
+        let taps = self.conv.window.taps();
         let step = self.conv.source.channel_block();
+        let blocks = (0..self.channels).step_by(step).map(|first| first..self.channels.min(first + step));
+        let terms: Vec<(usize, usize)> =
+            blocks.flat_map(|block| (0..taps).flat_map(move |tap| block.clone().map(move |c| (c, tap)))).collect();
+        let chain_len = chain::plain(step, taps) * step * taps;
         for _ in 0..WINDOWS {
             let x = pixels.take(self.channels * taps);
             for output in &self.outputs {
-                let (mut sum, mut exact) = (0.0f32, 0.0f64);
-                for first in (0..self.channels).step_by(step) {
-                    for tap in 0..taps {
-                        for c in first..(first + step).min(self.channels) {
-                            let (x, w) = (x[c * taps + tap], self.filter(*output, c)[tap]);
-                            sum = x.mul_add(w, sum);
-                            exact += f64::from(x) * f64::from(w);
-                        }
-                    }
-                }
+                let factors = |(c, tap): (usize, usize)| (x[c * taps + tap], self.filter(*output, c)[tap]);
+                let product = |sum: f32, (x, w): (f32, f32)| x.mul_add(w, sum);
+                let chain = |terms: &[(usize, usize)]| terms.iter().copied().map(factors).fold(0.0, product);
+                let sum = terms.chunks(chain_len).map(chain).fold(0.0, |sum: f32, chain| sum + chain);
+                let exact = terms.iter().copied().map(factors).map(|(x, w)| f64::from(x) * f64::from(w)).sum();
                 worst.see(sum, exact);
             }
         }
@@ -114,13 +114,13 @@ impl Sample<'_> {
             .collect();
         let mut transformed = vec![0.0f32; points * points];
         for output in &self.outputs {
-            let mut products = vec![0.0f32; size * size];
+            let mut products = vec![Product::default(); size * size];
             let mut exact = vec![0.0f64; m * m];
             for (c, (patch, data)) in patches.iter().zip(&data).enumerate() {
                 let filter: &[f32; 9] = self.filter(*output, c).try_into().expect("Winograd's filters are 3×3");
                 transform.apply(filter, |place, value| transformed[place] = value);
                 for (position, product) in products.iter_mut().enumerate() {
-                    *product = data[position].mul_add(transformed[point[position]], *product);
+                    product.multiply_add(data[position], transformed[point[position]]);
                 }
                 for (i, exact) in exact.iter_mut().enumerate() {
                     let at =
@@ -129,6 +129,7 @@ impl Sample<'_> {
                     *exact += (0..9).map(|tap| f64::from(filter[tap]) * pixel(tap)).sum::<f64>();
                 }
             }
+            let products: Vec<f32> = products.into_iter().map(Product::sum).collect();
             filtering.results_of(&products).into_iter().zip(exact).for_each(|(found, exact)| worst.see(found, exact));
         }
     }
@@ -138,7 +139,7 @@ impl Sample<'_> {
         for _ in 0..WINDOWS {
             let x = pixels.take(2 * self.channels);
             for output in &self.outputs {
-                let mut products = [0.0f32; strassen::PRODUCTS];
+                let mut products = [Product::default(); strassen::PRODUCTS];
                 let mut exact = [0.0f64; 4];
                 for c in 0..half[0] {
                     let quarters = [[0, 0], [0, 1], [1, 0], [1, 1]];
@@ -146,14 +147,17 @@ impl Sample<'_> {
                     let b = quarters.map(|[part, side]| self.filter(side * half[1] + output, part * half[0] + c)[0]);
                     let (data, weights) = (strassen::data(a), strassen::weights(b));
                     for ((product, data), weight) in products.iter_mut().zip(data).zip(weights) {
-                        *product = data.mul_add(weight, *product);
+                        product.multiply_add(data, weight);
                     }
                     let [a, b] = [a.map(f64::from), b.map(f64::from)];
                     for (exact, [pixel, side]) in exact.iter_mut().zip(quarters) {
                         *exact += a[2 * pixel] * b[side] + a[2 * pixel + 1] * b[2 + side];
                     }
                 }
-                strassen::results(products).into_iter().zip(exact).for_each(|(found, exact)| worst.see(found, exact));
+                strassen::results(products.map(Product::sum))
+                    .into_iter()
+                    .zip(exact)
+                    .for_each(|(found, exact)| worst.see(found, exact));
             }
         }
     }

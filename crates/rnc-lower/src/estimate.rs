@@ -32,7 +32,7 @@ fn multiply_adds(vector: f64, conv: &Conv, algorithm: Algorithm) -> f64 {
     match algorithm {
         Algorithm::Direct => {
             let channels = inputs / conv.groups as f64;
-            let window = (conv.window.kernel[0] * conv.window.kernel[1]) as f64;
+            let window = conv.window.taps() as f64;
             let rows = taps_inside(&conv.window, 0, [conv.input.height, conv.output.height]);
             let columns = taps_inside(&conv.window, 1, [conv.input.width, conv.output.width]);
             ((rows * columns) as f64).max(window * vector) * channels * outputs

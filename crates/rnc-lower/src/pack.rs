@@ -73,7 +73,7 @@ impl<'g> Packer<'g> {
             groups: conv.groups,
             inputs: conv.input.channels,
             outputs: conv.output.channels,
-            taps: conv.window.kernel[0] * conv.window.kernel[1],
+            taps: conv.window.taps(),
             source: conv.source,
         };
         elements.checked_mul(size_of::<f32>())?;
@@ -365,7 +365,7 @@ mod tests {
     /// The documented order, element by element.
     fn naive(conv: &Conv, weights: &[f32]) -> Vec<f32> {
         let (group_inputs, group_outputs) = (conv.input.channels / conv.groups, conv.output.channels / conv.groups);
-        let taps = conv.window.kernel[0] * conv.window.kernel[1];
+        let taps = conv.window.taps();
         let mut result = Vec::new();
         for (b, block) in weight_blocks(conv).expect("fits").0.iter().enumerate() {
             assert_eq!(result.len(), block.offset);
@@ -385,7 +385,7 @@ mod tests {
     }
 
     fn check(conv: &Conv) {
-        let taps = conv.window.kernel[0] * conv.window.kernel[1];
+        let taps = conv.window.taps();
         let len = conv.output.channels * conv.input.channels / conv.groups * taps;
         let weights: Vec<f32> = (1..=len).map(|i| i as f32).collect();
         let (_, data) = packed(|p| assert!(p.conv(node(), "w", &weights, conv).is_some()));

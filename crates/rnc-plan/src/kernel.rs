@@ -133,11 +133,19 @@ pub struct Window {
     pub dilation: [usize; 2],
 }
 
+impl Window {
+    /// Taps of a window, those on padding included.
+    pub const fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+}
+
 /// 2-D convolution with fused bias, residual and activation; the result is blocked.
 ///
-/// Every element of the result is one accumulator: it starts as the bias, then takes one fused multiply-add a tap and channel, in the
+/// Every element of the result is a sum in chains ([`crate::chain::plain`]): the bias, then one fused multiply-add a tap and channel, in the
 /// order channel block (of [`Source::channel_block`] channels), kernel row, kernel column, channel in the block; taps on padding are left
-/// out. Then come `+ residual` and the activation. So the bits do not depend on the instruction set, the tile or the number of threads.
+/// out. The residual is added to the first chain. Then comes the activation. So the bits do not depend on the instruction set, the tile or the number of
+/// threads.
 ///
 /// With groups of fewer than 16 channels, a lane also multiplies the other groups' channels of its block, by zero: an infinity or NaN among
 /// those becomes NaN in the lane.
@@ -164,8 +172,7 @@ pub struct Conv {
 /// A 3×3 convolution with stride 1 or 2 by Winograd's minimal filtering F(tile×tile, 3×3), as [`crate::winograd`] says.
 ///
 /// The result is that of [`Winograd::conv`] up to rounding. Its bits depend on the tile and on nothing else: the transforms have a fixed order of
-/// operations, and each product of a position is one accumulator that starts at zero and takes one fused multiply-add a channel, in
-/// order. Then come `+ bias`, `+ residual` and the activation.
+/// operations, and each product of a position is a sum of one fused multiply-add a channel, in order and in chains ([`crate::chain::amplified`]). Then come `+ bias`, `+ residual` and the activation.
 ///
 /// Weights are `[blocks(out)][(tile + 2)²][channels][16]`, transformed by [`crate::winograd::WeightTransform`]. The other operands are those of
 /// [`Conv`].
@@ -187,8 +194,8 @@ impl Winograd {
 
 /// A pointwise convolution by one level of Strassen's matrix product, as [`crate::strassen`] says.
 ///
-/// The result is that of the convolution up to rounding. Its bits depend on nothing else: sums have a fixed order, and each product is one accumulator
-/// that starts at zero and takes one fused multiply-add a channel, in order. Then come `+ bias`, `+ residual` and the activation. The pixels of
+/// The result is that of the convolution up to rounding. Its bits depend on nothing else: sums have a fixed order, and each product is a sum of one
+/// fused multiply-add a channel, in order and in chains ([`crate::chain::amplified`]). Then come `+ bias`, `+ residual` and the activation. The pixels of
 /// the result, row by row, are paired as 0 and 1, 2 and 3, …; beside a last one alone stand zeros.
 ///
 /// Weights are `[out/32][7][channels/2][16]`, where the 16 lanes of pair of blocks `o` come from the output channels `16·o + lane` and `out/2 + 16·o + lane`, and row

@@ -7,6 +7,7 @@
 //!   buffers which are alive together do not overlap. Together they make running a plan from outside safe.
 //! * [`file`](mod@file) writes and opens plan files; `docs/plan-format.md` describes them.
 
+pub mod chain;
 pub mod choice;
 mod convert;
 pub mod cost;

@@ -66,7 +66,7 @@ pub fn repeated(emitter: &mut dyn Emitter, count: usize, body: impl FnOnce(&mut 
 }
 
 /// Deepest nesting of loops in a leaf.
-pub const MAX_LOOPS: usize = 3;
+pub const MAX_LOOPS: usize = 4;
 
 /// Writes one leaf. Memory is accessed without any assumption on alignment beyond 4 bytes.
 pub trait Emitter {

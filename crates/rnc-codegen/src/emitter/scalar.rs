@@ -18,8 +18,10 @@ const fn register(pointer: Pointer) -> AsmRegister64 {
     }
 }
 
-/// Caller-saved registers that hold no argument of a leaf.
-const COUNTERS: [AsmRegister64; MAX_LOOPS] = [r10, r11, rax];
+/// Counters of loops by depth: caller-saved registers that hold no argument of a leaf, and one that is saved around its loop.
+const COUNTERS: [AsmRegister64; MAX_LOOPS] = [r10, r11, rax, rbx];
+
+const SAVED: AsmRegister64 = rbx;
 
 pub(super) fn address(at: Address) -> AsmMemoryOperand {
     register(at.pointer) + at.offset
@@ -53,7 +55,12 @@ impl Scalar {
 
     pub(super) fn begin_loop(&mut self, count: usize) {
         let counter = COUNTERS[self.open.len()];
-        self.emit(|a| a.mov(counter, count as u64));
+        self.emit(|a| {
+            if counter == SAVED {
+                a.push(SAVED)?;
+            }
+            a.mov(counter, count as u64)
+        });
         self.open.push(self.asm.instructions().len());
     }
 
@@ -63,7 +70,8 @@ impl Scalar {
         self.emit(|a| {
             a.dec(counter)?;
             // `encode` knows that targets are indices.
-            a.add_instruction(Instruction::with_branch(Code::Jne_rel32_64, start as u64)?)
+            a.add_instruction(Instruction::with_branch(Code::Jne_rel32_64, start as u64)?)?;
+            if counter == SAVED { a.pop(SAVED) } else { Ok(()) }
         });
     }
 

@@ -7,6 +7,7 @@ use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use cranelift_module::{DataId, FuncId};
+use rnc_plan::chain;
 use rnc_plan::kernel::{BLOCK, Gemm, blocks};
 use rnc_plan::weights::WeightBlock;
 
@@ -83,6 +84,7 @@ fn leaves(
                 block: BLOCK,
                 full: gemm.features / BLOCK,
                 rest: gemm.features % BLOCK,
+                chain: chain::plain(BLOCK, 1),
                 stride: BLOCK_BYTES as i32,
                 window: 1,
             },

@@ -4,6 +4,7 @@
 //! output channels, to `[slot][row][16]`. The leaf is the tile of a convolution, repeated.
 
 use cranelift_module::FuncId;
+use rnc_plan::chain;
 use rnc_plan::kernel::{Activation, BLOCK};
 
 use crate::error::{CodegenError, near};
@@ -94,6 +95,7 @@ fn tile(
             block: BLOCK,
             full: products.channels / BLOCK,
             rest: products.channels % BLOCK,
+            chain: chain::amplified(),
             stride: products.channel_block as i32,
             window: 1,
         },

@@ -53,21 +53,41 @@ pub fn sizes(spec: &KernelSpec, batch: usize) -> Vec<usize> {
 /// Runs a kernel, made for `parts` threads, on guarded copies of `inputs`, its tasks cut into `parts` ranges, and gives the result. The result starts as NaN,
 /// and every operand ends where a page that must not be touched begins.
 pub fn run(spec: &KernelSpec, isa: Isa, batch: usize, inputs: &[Vec<f32>], parts: usize) -> Vec<f32> {
+    let result = Guarded::new(&vec![f32::NAN; sizes(spec, batch)[0]]);
+    let operands = inputs.iter().map(|input| Guarded::new(input)).collect();
+    execute(spec, isa, batch, (result, operands), parts)
+}
+
+/// The same with the result in the place of the residual, which is the last input.
+pub fn run_on_residual(spec: &KernelSpec, isa: Isa, batch: usize, inputs: &[Vec<f32>], parts: usize) -> Vec<f32> {
+    let (residual, inputs) = inputs.split_last().expect("a residual");
+    let operands = inputs.iter().map(|input| Guarded::new(input)).collect();
+    execute(spec, isa, batch, (Guarded::new(residual), operands), parts)
+}
+
+/// Runs a kernel; operands that are missing lie where the result does.
+fn execute(
+    spec: &KernelSpec,
+    isa: Isa,
+    batch: usize,
+    (mut result, mut operands): (Guarded, Vec<Guarded>),
+    parts: usize,
+) -> Vec<f32> {
     let code = Code::compile([spec], Target { isa, threads: parts }).expect("the kernel compiles");
     let sizes = sizes(spec, batch);
-    let mut result = Guarded::new(&vec![f32::NAN; sizes[0]]);
-    let mut operands: Vec<Guarded> = inputs.iter().map(|input| Guarded::new(input)).collect();
-    for (operand, size) in inputs.iter().zip(&sizes[1..]) {
-        assert_eq!(operand.len(), *size, "an operand has the size of its footprint");
-    }
     let mut addresses = vec![result.address()];
-    addresses.extend(operands.iter_mut().map(Guarded::address));
+    for (operand, size) in operands.iter_mut().zip(&sizes[1..]) {
+        assert_eq!(operand.values().len(), *size, "an operand has the size of its footprint");
+        addresses.push(operand.address());
+    }
+    addresses.resize(sizes.len(), result.address());
     let kernel = code.kernel(0);
     let mut scratch = Guarded::new(&vec![f32::NAN; kernel.scratch() / 4]);
     let tasks = kernel.tasks().count(batch);
     for part in 0..parts {
         let range = tasks * part / parts..tasks * (part + 1) / parts;
-        // SAFETY: every operand has the size of its footprint, the scratch memory is as large as asked, and nothing else knows of them.
+        // SAFETY: every operand has the size of its footprint, the scratch memory is as large as asked, and nothing else knows of them. Only a residual, which may
+        // lie where the result does, is ever missing.
         #[allow(unsafe_code, reason = "the call into generated code")]
         unsafe {
             kernel.run(&addresses, batch, range, scratch.address());

@@ -2,8 +2,8 @@
 //! agree bit by bit.
 
 use rnc_plan::kernel::{Activation, BLOCK, Conv, Gemm, Pool, PoolKind, Source, Strassen, Winograd, blocks};
-use rnc_plan::strassen;
 use rnc_plan::weights::weight_blocks;
+use rnc_plan::{chain, strassen};
 
 pub fn activate(activation: Activation, x: f32) -> f32 {
     match activation {
@@ -34,18 +34,25 @@ pub fn conv(spec: &Conv, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
     let out_pixels = spec.output.height * spec.output.width;
     let out_sample = blocks(spec.output.channels) * BLOCK * out_pixels;
     let in_sample = x.len() / batch;
+    // Nothing is changed by a negative zero.
+    let residual = |place: usize| if spec.residual { inputs[3][place] } else { -0.0 };
     let mut result = vec![0.0; batch * out_sample];
     for n in 0..batch {
         for channel in 0..blocks(spec.output.channels) * BLOCK {
             for pixel in 0..out_pixels {
                 let place = n * out_sample + blocked(channel, out_pixels, pixel);
                 let part = &parts[channel / BLOCK];
-                let mut sum = bias[channel];
+                let (mut total, mut sum) = (None, bias[channel]);
                 let mut weight = part.offset + channel % BLOCK;
                 let step = spec.source.channel_block();
-                for first in part.channels.clone().step_by(step) {
+                let chain = chain::plain(step, spec.window.taps());
+                for (block, first) in part.channels.clone().step_by(step).enumerate() {
+                    if block > 0 && block.is_multiple_of(chain) {
+                        total = Some(total.map_or(sum + residual(place), |total| sum + total));
+                        sum = 0.0;
+                    }
                     let channels = first..(first + step).min(part.channels.end);
-                    for tap in 0..spec.window.kernel[0] * spec.window.kernel[1] {
+                    for tap in 0..spec.window.taps() {
                         let source = position(spec, pixel, tap);
                         for c in channels.clone() {
                             if let Some(source) = source {
@@ -59,10 +66,8 @@ pub fn conv(spec: &Conv, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
                         }
                     }
                 }
-                if spec.residual {
-                    sum += inputs[3][place];
-                }
-                result[place] = activate(spec.activation, sum);
+                let total = total.map_or(sum + residual(place), |total: f32| sum + total);
+                result[place] = activate(spec.activation, total);
             }
         }
     }
@@ -84,6 +89,13 @@ fn position(spec: &Conv, pixel: usize, tap: usize) -> Option<usize> {
         }
     }
     Some(place[0] * spec.input.width + place[1])
+}
+
+/// One product of a fast algorithm.
+fn product(channels: impl Iterator<Item = (f32, f32)>) -> f32 {
+    let mut product = chain::Product::default();
+    channels.for_each(|(x, weight)| product.multiply_add(x, weight));
+    product.sum()
 }
 
 pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
@@ -117,9 +129,8 @@ pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> 
                     let point = filtering.point(p / size) * points + filtering.point(p % size);
                     inputs[1][((o / BLOCK * points * points + point) * channels + c) * BLOCK + o % BLOCK]
                 };
-                let products: Vec<f32> = (0..size * size)
-                    .map(|p| (0..channels).fold(0.0f32, |sum, c| data[c][p].mul_add(weight(p, c), sum)))
-                    .collect();
+                let products: Vec<f32> =
+                    (0..size * size).map(|p| product((0..channels).map(|c| (data[c][p], weight(p, c))))).collect();
                 let results = filtering.results_of(&products);
                 for (i, value) in results.into_iter().enumerate() {
                     let (y, x) = (at[0] + i / m, at[1] + i % m);
@@ -157,9 +168,8 @@ pub fn pointwise_by_strassen(spec: &Strassen, batch: usize, inputs: &[Vec<f32>])
                 .collect();
             for o in 0..half[1] {
                 let weight = |k: usize, c: usize| ((o / BLOCK * 7 + k) * half[0] + c) * BLOCK + o % BLOCK;
-                let products = std::array::from_fn(|k| {
-                    (0..half[0]).fold(0.0f32, |sum, c| sums[c][k].mul_add(inputs[1][weight(k, c)], sum))
-                });
+                let products =
+                    std::array::from_fn(|k| product((0..half[0]).map(|c| (sums[c][k], inputs[1][weight(k, c)]))));
                 for (k, value) in strassen::results(products).into_iter().enumerate() {
                     let (channel, pixel) = (k % 2 * half[1] + o, pixel + k / 2);
                     if pixel < out_pixels {
@@ -182,10 +192,13 @@ pub fn gemm(spec: &Gemm, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
     let mut result = vec![0.0; batch * out_sample];
     for n in 0..batch {
         for o in 0..out_sample {
-            let mut sum = inputs[2][o];
-            for k in 0..spec.features {
-                let weight = inputs[1][(o / BLOCK * spec.features + k) * BLOCK + o % BLOCK];
-                sum = inputs[0][n * x_sample + k].mul_add(weight, sum);
+            let (mut sum, chain) = (0.0, chain::plain(BLOCK, 1) * BLOCK);
+            for first in (0..spec.features).step_by(chain) {
+                let start = if first == 0 { inputs[2][o] } else { 0.0 };
+                sum += (first..spec.features.min(first + chain)).fold(start, |sum, k| {
+                    let weight = inputs[1][(o / BLOCK * spec.features + k) * BLOCK + o % BLOCK];
+                    inputs[0][n * x_sample + k].mul_add(weight, sum)
+                });
             }
             result[n * out_sample + o] = activate(spec.activation, sum);
         }

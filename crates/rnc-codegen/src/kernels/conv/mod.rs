@@ -10,6 +10,7 @@ use std::hash::Hash;
 
 use cranelift_module::FuncId;
 use rnc_plan::TileSize;
+use rnc_plan::chain;
 use rnc_plan::kernel::{BLOCK, Conv, Extent, Window};
 use rnc_plan::weights::weight_blocks;
 
@@ -78,7 +79,7 @@ impl Shape {
         let problem = Problem {
             output: [conv.output.height, conv.output.width],
             vectors: sharing * (BLOCK / lanes),
-            depth: blocks[0].channels.len() * conv.window.kernel[0] * conv.window.kernel[1],
+            depth: blocks[0].channels.len() * conv.window.taps(),
             threads: module.threads(),
         };
         let advice = tile.filter(|tile| tiling::candidates(isa).contains(tile));
@@ -106,7 +107,7 @@ const fn most_code(isa: Isa) -> usize {
 
 /// Bytes of a panel's weights.
 fn panel_bytes(conv: &Conv, panel: &Panel) -> usize {
-    let taps = conv.window.kernel[0] * conv.window.kernel[1];
+    let taps = conv.window.taps();
     let last = panel.columns.last().map_or(0, |column| column.w as usize);
     (last + panel.channels.len() * taps * BLOCK_BYTES).next_multiple_of(LINE_BYTES)
 }
@@ -210,8 +211,9 @@ fn leaf(
             block,
             full: channels / block,
             rest: channels % block,
+            chain: chain::plain(block, shape.conv.window.taps()),
             stride: near("a channel block", geometry.block_stride)?,
-            window: (conv.window.kernel[0] * conv.window.kernel[1]) as i32,
+            window: conv.window.taps() as i32,
         },
         residual: conv.residual,
         activation: conv.activation,
