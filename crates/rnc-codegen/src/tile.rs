@@ -198,7 +198,13 @@ impl Writer<'_> {
 
     /// A chain behind the first.
     fn chain(&mut self, full: usize, rest: usize) {
-        self.each(|emitter, sum, _| emitter.splat(sum, 0.0));
+        let zero = self.sum_register(0, 0);
+        self.emitter.splat(zero, 0.0);
+        self.each(|emitter, sum, _| {
+            if sum != zero {
+                emitter.copy(sum, zero);
+            }
+        });
         self.blocks(full, rest);
         self.each(|emitter, sum, out| emitter.add(sum, Address::new(Pointer::Out, out)));
     }

@@ -24,7 +24,7 @@ const fn tile(pixels: usize, columns: usize) -> TileSize {
 
 const AVX512: [TileSize; 4] = [tile(14, 2), tile(28, 1), tile(9, 3), tile(7, 4)];
 const AVX2: [TileSize; 2] = [tile(6, 2), tile(12, 1)];
-const BASELINE: [TileSize; 3] = [tile(6, 2), tile(5, 2), tile(12, 1)];
+const BASELINE: [TileSize; 3] = [tile(4, 2), tile(5, 2), tile(11, 1)];
 
 /// The tiles that fit an instruction set's registers, the one that is best for large layers first.
 pub const fn candidates(isa: Isa) -> &'static [TileSize] {
@@ -62,12 +62,19 @@ fn estimate(isa: Isa, problem: Problem, size: TileSize) -> f64 {
             .map(|tile| {
                 let pixels = tile.len() as f64;
                 let work = pixels * columns / fma_ports;
-                let broadcasts = if isa == Isa::Avx512 { pixels * columns } else { pixels };
+                // By one load for each multiply-add, for all of them, and for every other pixel so and so.
+                let broadcasts = match isa {
+                    Isa::Avx512 => pixels * columns,
+                    Isa::Avx2 => pixels,
+                    Isa::Baseline => pixels * f64::midpoint(columns, 1.0),
+                };
                 let loads = (broadcasts + columns) / load_ports;
+                // Cranelift keeps eight sums in registers, and some of more than that in memory.
+                let spills = if isa == Isa::Baseline && pixels * columns > 8.0 { 0.25 * work } else { 0.0 };
                 // A sum waits four cycles for its last multiply-add. Weights come from further away than pixels do.
                 let weights = 0.25 * columns;
                 let call = 40.0 / problem.depth as f64;
-                work.max(loads).max(4.0) + weights + call
+                work.max(loads).max(4.0) + spills + weights + call
             })
             .collect()
     };

@@ -1,4 +1,4 @@
-//! Times the steps of a plan as they follow each other in a run: `cargo run --release -p rnc-runtime --example steps PLAN [THREADS] [RUNS] [BATCH]`.
+//! Times the steps of a plan as they follow each other in a run: `cargo run --release -p rnc-runtime --example steps PLAN [THREADS] [RUNS] [BATCH] [ISA]`.
 //!
 //! A step finds its weights as cold as the steps before it left them, which is what [`layers`](../../rnc-codegen/examples/layers.rs) does not show. Prints each step's
 //! median and minimum, its GFLOP/s at the median, and their sums.
@@ -12,7 +12,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = arguments.next().ok_or("which plan?")?;
     let mut number = |default: usize| arguments.next().map_or(Ok(default), |n| n.parse());
     let (threads, runs, batch) = (number(1)?, number(40)?, number(1)?);
-    let session = Session::load(path, &Options { threads: Some(threads), ..Options::default() })?;
+    let isa = arguments.next().map(|name| name.parse()).transpose()?;
+    let session = Session::load(path, &Options { threads: Some(threads), isa, ..Options::default() })?;
     let plan = session.plan();
     let batch = match plan.batch {
         Batch::Fixed(n) => n,

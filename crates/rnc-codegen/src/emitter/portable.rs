@@ -1,6 +1,5 @@
 //! Portable 128-bit leaves: the register machine as Cranelift variables, so that any CPU that Cranelift knows runs them.
 
-use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4, I64};
 use cranelift_codegen::ir::{Block, InstBuilder, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
@@ -11,8 +10,12 @@ use crate::clif::{MEMORY, select_greater, select_less};
 /// Vectors that a leaf may use: x86-64's sixteen less one for the broadcast scalar.
 const VECTORS: usize = 15;
 
+/// A loop tests before its body. Cranelift makes a load part of the instruction that uses its value only if that is its one use, and counts what uses a
+/// result twice as using its operands twice: sums that went from the body's end both around the loop and out of it would keep all of an iteration's loads apart from
+/// their broadcasts.
 struct Loop {
     header: Block,
+    after: Block,
     counter: Variable,
 }
 
@@ -22,6 +25,10 @@ pub struct Portable<'a, 'b> {
     vectors: [Variable; VECTORS],
     pointers: [Variable; Pointer::ALL.len()],
     open: Vec<Loop>,
+    /// Whether the scalar of the last multiply-adds was loaded for each. On x86-64, a scalar that is loaded for one of them is broadcast by the load; one that
+    /// they share is broadcast by a shuffle. Taking turns keeps both the load ports and the ports for shuffles, which are also for multiply-adds, below their
+    /// limits.
+    apart: bool,
 }
 
 impl<'a, 'b> Portable<'a, 'b> {
@@ -37,7 +44,7 @@ impl<'a, 'b> Portable<'a, 'b> {
             let parameter = builder.block_params(entry)[i];
             builder.def_var(*pointer, parameter);
         }
-        Self { builder, vectors, pointers, open: Vec::new() }
+        Self { builder, vectors, pointers, open: Vec::new(), apart: false }
     }
 
     /// Ends the leaf.
@@ -47,6 +54,12 @@ impl<'a, 'b> Portable<'a, 'b> {
 
     fn base(&mut self, at: Address) -> Value {
         self.builder.use_var(self.pointers[at.pointer as usize])
+    }
+
+    fn broadcast(&mut self, scalar: Address) -> Value {
+        let base = self.base(scalar);
+        let value = self.builder.ins().load(F32, MEMORY, base, scalar.offset);
+        self.builder.ins().splat(F32X4, value)
     }
 
     fn get(&mut self, v: V) -> Value {
@@ -91,10 +104,10 @@ impl Emitter for Portable<'_, '_> {
     }
 
     fn multiply_add(&mut self, sum: &[V], weights: &[V], scalar: Address) {
-        let base = self.base(scalar);
-        let value = self.builder.ins().load(F32, MEMORY, base, scalar.offset);
-        let value = self.builder.ins().splat(F32X4, value);
-        for (sum, weights) in sum.iter().zip(weights) {
+        self.apart = !self.apart;
+        let shared = self.broadcast(scalar);
+        for (j, (sum, weights)) in sum.iter().zip(weights).enumerate() {
+            let value = if j > 0 && self.apart { self.broadcast(scalar) } else { shared };
             let (old, weights) = (self.get(*sum), self.get(*weights));
             let new = self.builder.ins().fma(value, weights, old);
             self.set(*sum, new);
@@ -165,20 +178,22 @@ impl Emitter for Portable<'_, '_> {
         let counter = self.builder.declare_var(I64);
         let start = self.builder.ins().iconst(I64, count as i64);
         self.builder.def_var(counter, start);
-        let header = self.builder.create_block();
+        let [header, body, after] = std::array::from_fn(|_| self.builder.create_block());
         self.builder.ins().jump(header, &[]);
         self.builder.switch_to_block(header);
-        self.open.push(Loop { header, counter });
+        let left = self.builder.use_var(counter);
+        self.builder.ins().brif(left, body, &[], after, &[]);
+        self.builder.switch_to_block(body);
+        self.builder.seal_block(body);
+        self.open.push(Loop { header, after, counter });
     }
 
     fn end_loop(&mut self) {
-        let Loop { header, counter } = self.open.pop().expect("end_loop matches a begin_loop");
-        let old = self.builder.use_var(counter);
-        let new = self.builder.ins().iadd_imm_s(old, -1);
-        self.builder.def_var(counter, new);
-        let more = self.builder.ins().icmp_imm_u(IntCC::NotEqual, new, 0);
-        let after = self.builder.create_block();
-        self.builder.ins().brif(more, header, &[], after, &[]);
+        let Loop { header, after, counter } = self.open.pop().expect("end_loop matches a begin_loop");
+        let left = self.builder.use_var(counter);
+        let left = self.builder.ins().iadd_imm_s(left, -1);
+        self.builder.def_var(counter, left);
+        self.builder.ins().jump(header, &[]);
         self.builder.seal_block(header);
         self.builder.switch_to_block(after);
         self.builder.seal_block(after);

@@ -43,7 +43,7 @@ pub(super) const fn most_rows(isa: Isa) -> usize {
     match isa {
         Isa::Avx512 => 28,
         Isa::Avx2 => 24,
-        Isa::Baseline => 12,
+        Isa::Baseline => 8,
     }
 }
 
@@ -51,7 +51,8 @@ pub(super) const fn most_rows(isa: Isa) -> usize {
 const fn size(isa: Isa) -> (usize, usize) {
     match isa {
         Isa::Avx512 => (28, 1),
-        Isa::Avx2 | Isa::Baseline => (6, 2),
+        Isa::Avx2 => (6, 2),
+        Isa::Baseline => (4, 2),
     }
 }
 
