@@ -62,6 +62,7 @@ fn kernels() -> Vec<(&'static str, KernelSpec)> {
         ("conv/1x1 256@14", KernelSpec::Conv(conv(256, 14, 1, 1))),
         ("conv/3x3 128@28", KernelSpec::Conv(conv(128, 28, 3, 1))),
         ("conv/grouped 3x3 128@28", KernelSpec::Conv(Conv { groups: 32, ..conv(128, 28, 3, 1) })),
+        ("conv/depthwise 3x3 128@28", KernelSpec::Conv(Conv { groups: 128, ..conv(128, 28, 3, 1) })),
         ("conv/dilated 3x3 128@28", {
             let conv = conv(128, 28, 3, 1);
             let window = Window { dilation: [2, 2], pad: [2, 2], ..conv.window };

@@ -14,6 +14,8 @@ pub const BLOCK_BYTES: usize = BLOCK * 4;
 pub struct Panel {
     /// Input channels that it reads, as a range of channel numbers.
     pub channels: std::ops::Range<usize>,
+    /// Vectors of weights for a tap and 16 output channels.
+    pub depth: usize,
     /// First weight.
     pub w: usize,
     /// First bias.
@@ -67,7 +69,8 @@ fn panel(blocks: &[WeightBlock], vectors: &[(usize, usize)], cut: Cut) -> Result
             })
         })
         .collect::<Result<_, CodegenError>>()?;
-    Ok(Panel { channels: blocks[vectors[0].0].channels.clone(), w, bias, out, columns })
+    let WeightBlock { channels, depth, .. } = &blocks[vectors[0].0];
+    Ok(Panel { channels: channels.clone(), depth: *depth, w, bias, out, columns })
 }
 
 #[cfg(test)]
@@ -76,7 +79,12 @@ mod tests {
 
     /// Blocks that read these channels, first and one past the last.
     fn blocks(ranges: &[(usize, usize)]) -> Vec<WeightBlock> {
-        ranges.iter().enumerate().map(|(i, r)| WeightBlock { channels: r.0..r.1, offset: i * 1000 }).collect()
+        let block = |(i, (first, end)): (usize, &(usize, usize))| WeightBlock {
+            channels: *first..*end,
+            depth: end - first,
+            offset: i * 1000,
+        };
+        ranges.iter().enumerate().map(block).collect()
     }
 
     #[test]

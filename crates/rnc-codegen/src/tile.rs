@@ -5,7 +5,7 @@
 
 use rnc_plan::kernel::Activation;
 
-use crate::emitter::{Address, Emitter, Pointer, V};
+use crate::emitter::{Address, Emitter, Lane, Pointer, V};
 
 /// Everything that the code of a tile depends on. Offsets are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -81,6 +81,9 @@ pub struct Channels {
     pub chain: usize,
     /// Bytes from one block of the source to the next.
     pub stride: i32,
+    /// Channels of a group if a lane reads nothing but its own, which are those of its block: see [`rnc_plan::weights::lane_group`]. Then they are the block, and X
+    /// points to the channel of the tile's first lane.
+    pub group: Option<usize>,
     /// Taps of the whole window: a block of weights is `window * channels * 64` bytes.
     pub window: i32,
 }
@@ -290,8 +293,15 @@ impl Writer<'_> {
         let inside = self.tile.pixels.iter().zip(&tap.inside).enumerate().filter(|(_, (_, inside))| **inside);
         for (i, (pixel, _)) in inside {
             let sums: Vec<V> = (0..columns).map(|j| self.sum_register(i, j)).collect();
-            let scalar = Address::new(Pointer::X, pixel.x + tap.x - self.x + step * 4);
-            self.emitter.multiply_add(&sums, &weights, scalar);
+            let x = pixel.x + tap.x - self.x;
+            if let Some(channels) = self.tile.channels.group {
+                for ((sum, weights), column) in sums.into_iter().zip(&weights).zip(&self.tile.columns) {
+                    let from = Address::new(Pointer::X, x + column.bias);
+                    self.emitter.multiply_add_grouped(sum, *weights, from, Lane { channels, channel: step as usize });
+                }
+            } else {
+                self.emitter.multiply_add(&sums, &weights, Address::new(Pointer::X, x + step * 4));
+            }
         }
     }
 

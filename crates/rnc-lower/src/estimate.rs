@@ -6,6 +6,7 @@
 use rnc_plan::Machine;
 use rnc_plan::kernel::{Conv, Window, blocks};
 use rnc_plan::strassen::PRODUCTS;
+use rnc_plan::weights::weight_blocks;
 
 use crate::choose::Algorithm;
 
@@ -31,11 +32,12 @@ fn multiply_adds(vector: f64, conv: &Conv, algorithm: Algorithm) -> f64 {
     let input_blocks = blocks(conv.input.channels) as f64;
     match algorithm {
         Algorithm::Direct => {
-            let channels = inputs / conv.groups as f64;
+            let vectors: usize =
+                weight_blocks(conv).map_or(0, |(blocks, _)| blocks.iter().map(|block| block.depth).sum());
             let window = conv.window.taps() as f64;
             let rows = taps_inside(&conv.window, 0, [conv.input.height, conv.output.height]);
             let columns = taps_inside(&conv.window, 1, [conv.input.width, conv.output.width]);
-            ((rows * columns) as f64).max(window * vector) * channels * outputs
+            ((rows * columns) as f64).max(window * vector) * vectors as f64
         }
         Algorithm::Strassen => {
             let pairs = (conv.output.height * conv.output.width).div_ceil(2) as f64;

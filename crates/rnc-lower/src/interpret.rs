@@ -8,7 +8,7 @@ use rnc_plan::kernel::{
     Softmax, Source, Space, Strassen, Unary, Window, Winograd, blocks,
 };
 use rnc_plan::strassen::{self, PRODUCTS};
-use rnc_plan::weights::weight_blocks;
+use rnc_plan::weights::{lane_group, weight_blocks};
 use rnc_plan::{Operand, Plan, footprint};
 
 /// The outputs of a plan on `batch` samples of its inputs.
@@ -171,10 +171,11 @@ fn conv(spec: &Conv, operands: &[Vec<f32>], result: &mut [f32]) {
             let block = &weight_blocks[o / BLOCK];
             let mut weight = block.offset + o % BLOCK;
             let mut sum = operands[2][o];
-            for first in block.channels.clone().step_by(step) {
+            let reads = lane_group(spec).map_or(block.channels.clone(), |n| o / n * n..o / n * n + n);
+            for first in reads.clone().step_by(step) {
                 for (ky, kx) in (0..window.kernel[0]).flat_map(|ky| (0..window.kernel[1]).map(move |kx| (ky, kx))) {
                     let place = tap(window, 0, y, ky, input.height).zip(tap(window, 1, x, kx, input.width));
-                    for c in first..(first + step).min(block.channels.end) {
+                    for c in first..(first + step).min(reads.end) {
                         if let Some((sy, sx)) = place {
                             sum = operands[1][weight].mul_add(source(c, sy, sx), sum);
                         }

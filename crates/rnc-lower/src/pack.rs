@@ -179,8 +179,12 @@ impl Request<'_> {
             Self::Conv { data, blocks, shape, .. } => {
                 for (index, block) in blocks.iter().enumerate() {
                     let start = block.offset * size_of::<f32>();
-                    let len = block.channels.len() * shape.taps * VECTOR;
-                    pack_conv_block(data, *shape, (index, block), &mut out[start..start + len]);
+                    let out = &mut out[start..start + block.depth * shape.taps * VECTOR];
+                    if block.depth < block.channels.len() {
+                        pack_grouped_block(data, shape.taps, (index, block), out);
+                    } else {
+                        pack_conv_block(data, *shape, (index, block), out);
+                    }
                 }
             }
             Self::Winograd { data, channels, filtering, .. } => pack_winograd(data, *channels, *filtering, out),
@@ -218,6 +222,15 @@ fn pack_conv_block(data: &[f32], shape: ConvShape, (index, block): (usize, &Weig
         interleave(rows, taps, now);
         out = later;
     }
+}
+
+/// Packs the weights of one block whose lanes read nothing but their own group: a lane's row is what the model has for it.
+fn pack_grouped_block(data: &[f32], taps: usize, (index, block): (usize, &WeightBlock), out: &mut [u8]) {
+    let len = block.depth * taps;
+    let zeros = vec![0.0; len];
+    let row = |lane| (index * BLOCK + lane) * len..(index * BLOCK + lane + 1) * len;
+    let rows = std::array::from_fn(|lane| data.get(row(lane)).unwrap_or(&zeros));
+    interleave(rows, taps, out);
 }
 
 /// The weights that an output channel has for some of the input channels, and how many taps of other groups' channels stand before.
@@ -339,6 +352,7 @@ mod tests {
     use proptest::prelude::*;
     use rnc_ir::{Graph, Tensor};
     use rnc_plan::kernel::{Activation, Extent, Window};
+    use rnc_plan::weights::lane_group;
 
     fn conv(groups: usize, inputs: usize, outputs: usize, kernel: [usize; 2], source: Source) -> Conv {
         let extent = |channels| Extent { channels, height: 9, width: 9 };
@@ -369,6 +383,14 @@ mod tests {
         let mut result = Vec::new();
         for (b, block) in weight_blocks(conv).expect("fits").0.iter().enumerate() {
             assert_eq!(result.len(), block.offset);
+            if let Some(channels) = lane_group(conv) {
+                for (tap, i, o) in
+                    (0..taps).flat_map(|tap| (0..channels * 16).map(move |k| (tap, k / 16, b * 16 + k % 16)))
+                {
+                    result.push(if o < conv.output.channels { weights[(o * channels + i) * taps + tap] } else { 0.0 });
+                }
+                continue;
+            }
             for first in block.channels.clone().step_by(conv.source.channel_block()) {
                 for tap in 0..taps {
                     for c in first..(first + conv.source.channel_block()).min(block.channels.end) {
@@ -400,6 +422,8 @@ mod tests {
         check(&conv(1, 20, 24, [1, 3], Source::Blocked));
         check(&conv(32, 32, 32, [3, 3], Source::Blocked));
         check(&conv(32, 128, 128, [3, 3], Source::Blocked));
+        check(&conv(10, 40, 40, [3, 3], Source::Blocked));
+        check(&conv(32, 256, 256, [3, 3], Source::Blocked));
         check(&conv(2, 48, 48, [3, 3], Source::Blocked));
     }
 

@@ -147,8 +147,8 @@ impl Window {
 /// out. The residual is added to the first chain. Then comes the activation. So the bits do not depend on the instruction set, the tile or the number of
 /// threads.
 ///
-/// With groups of fewer than 16 channels, a lane also multiplies the other groups' channels of its block, by zero: an infinity or NaN among
-/// those becomes NaN in the lane.
+/// With groups that share a block of 16 channels, a lane also multiplies the other groups' channels of its block, by zero: an infinity or NaN among
+/// those becomes NaN in the lane. Not so if [`crate::weights::lane_group`] says that a lane reads its own group alone.
 ///
 /// Weights are packed as [`crate::weights`] says. The bias holds `blocks(out) * 16` elements, the residual has the result's layout.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -3,19 +3,30 @@
 //! The packed weights are the output blocks one after the other; a block is the list of 16-vectors (one lane an output channel) in the order
 //! in which the kernel uses them: channel block, kernel row, kernel column, channel in the block. Without groups that is
 //! `[O/16][I/16][kh][kw][16i][16o]`. With groups a block reads only the channels of the groups that its lanes belong to; a lane's
-//! weights for channels of another group are zero.
+//! weights for channels of another group are zero. Groups of 1, 2 or 4 channels in and as many out have no such zeros ([`lane_group`]): a vector holds each lane's
+//! weight for a channel of its own group, in the order `[C/16][kh][kw][channel of the group][16o]`.
 
 use std::ops::Range;
 
-use crate::kernel::{BLOCK, Conv, blocks};
+use crate::kernel::{BLOCK, Conv, Source, blocks};
 
 /// The weights of one block of 16 output channels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeightBlock {
     /// Input channels that the block reads; starts at a multiple of [`crate::kernel::Source::channel_block`].
     pub channels: Range<usize>,
+    /// Vectors of weights for a tap: one for each of the channels, or for each channel of a group.
+    pub depth: usize,
     /// First element in the packed weights.
     pub offset: usize,
+}
+
+/// Channels of a group if the groups are so small that several share a quarter of a block, and a lane reads nothing but its own group: output channel `c` then reads
+/// the input channels `c / n * n ..` of its own block. The source is blocked.
+pub fn lane_group(conv: &Conv) -> Option<usize> {
+    let (inputs, outputs, groups) = (conv.input.channels, conv.output.channels, conv.groups);
+    let square = groups > 1 && inputs == outputs && inputs.is_multiple_of(groups);
+    (square && conv.source == Source::Blocked).then(|| inputs / groups).filter(|channels| matches!(channels, 1 | 2 | 4))
 }
 
 /// The blocks of a convolution's packed weights and their total number of elements. `None` if a size overflows, or if the groups do not
@@ -27,6 +38,7 @@ pub fn weight_blocks(conv: &Conv) -> Option<(Vec<WeightBlock>, usize)> {
     }
     let (group_inputs, group_outputs) = (inputs / conv.groups, outputs / conv.groups);
     let taps = conv.window.kernel[0].checked_mul(conv.window.kernel[1])?;
+    let lane_group = lane_group(conv);
     let step = conv.source.channel_block();
     let mut result = Vec::new();
     let mut offset = 0usize;
@@ -35,8 +47,9 @@ pub fn weight_blocks(conv: &Conv) -> Option<(Vec<WeightBlock>, usize)> {
         let first = lanes.start / group_outputs * group_inputs;
         let end = ((lanes.end - 1) / group_outputs + 1) * group_inputs;
         let channels = first / step * step..end;
-        let len = channels.len().checked_mul(taps)?.checked_mul(BLOCK)?;
-        result.push(WeightBlock { channels, offset });
+        let depth = lane_group.unwrap_or(channels.len());
+        let len = depth.checked_mul(taps)?.checked_mul(BLOCK)?;
+        result.push(WeightBlock { channels, depth, offset });
         offset = offset.checked_add(len)?;
     }
     Some((result, offset))

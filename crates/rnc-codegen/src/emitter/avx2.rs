@@ -5,7 +5,7 @@ use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 
 use super::scalar::{Scalar, address};
-use super::{Address, Emitter, Pointer, V};
+use super::{Address, Emitter, Lane, Pointer, V};
 
 const YMM: [AsmRegisterYmm; 15] =
     [ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm7, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13, ymm14];
@@ -69,6 +69,19 @@ impl Emitter for Avx2 {
         for (sum, weights) in sum.iter().zip(weights) {
             self.0.emit(|a| a.vfmadd231ps(YMM[sum.0], YMM[weights.0], SCALAR));
         }
+    }
+
+    fn multiply_add_grouped(&mut self, sum: V, weights: V, from: Address, lane: Lane) {
+        self.0.emit(|a| {
+            let from = ymmword_ptr(address(from));
+            match lane.channels {
+                1 => return a.vfmadd231ps(YMM[sum.0], YMM[weights.0], from),
+                2 if lane.channel == 0 => a.vmovsldup(SCALAR, from)?,
+                2 => a.vmovshdup(SCALAR, from)?,
+                _ => a.vpermilps(SCALAR, from, 0x55 * lane.channel as u32)?,
+            }
+            a.vfmadd231ps(YMM[sum.0], YMM[weights.0], SCALAR)
+        });
     }
 
     fn add(&mut self, to: V, from: Address) {

@@ -5,12 +5,15 @@ use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 
 use super::scalar::{Scalar, address};
-use super::{Address, Emitter, Pointer, V};
+use super::{Address, Emitter, Lane, Pointer, V};
 
 const ZMM: [AsmRegisterZmm; 32] = [
     zmm0, zmm1, zmm2, zmm3, zmm4, zmm5, zmm6, zmm7, zmm8, zmm9, zmm10, zmm11, zmm12, zmm13, zmm14, zmm15, zmm16, zmm17,
     zmm18, zmm19, zmm20, zmm21, zmm22, zmm23, zmm24, zmm25, zmm26, zmm27, zmm28, zmm29, zmm30, zmm31,
 ];
+
+/// Holds a vector that [`Emitter::multiply_add_grouped`] has spread.
+const SPREAD: AsmRegisterZmm = zmm31;
 
 /// Writes one leaf with 512-bit vectors.
 pub struct Avx512(Scalar);
@@ -69,6 +72,19 @@ impl Emitter for Avx512 {
         for (sum, weights) in sum.iter().zip(weights) {
             self.0.emit(|a| a.vfmadd231ps(ZMM[sum.0], ZMM[weights.0], dword_bcst(address(scalar))));
         }
+    }
+
+    fn multiply_add_grouped(&mut self, sum: V, weights: V, from: Address, lane: Lane) {
+        self.0.emit(|a| {
+            let from = zmmword_ptr(address(from));
+            match lane.channels {
+                1 => return a.vfmadd231ps(ZMM[sum.0], ZMM[weights.0], from),
+                2 if lane.channel == 0 => a.vmovsldup(SPREAD, from)?,
+                2 => a.vmovshdup(SPREAD, from)?,
+                _ => a.vpermilps(SPREAD, from, 0x55 * lane.channel as u32)?,
+            }
+            a.vfmadd231ps(ZMM[sum.0], ZMM[weights.0], SPREAD)
+        });
     }
 
     fn add(&mut self, to: V, from: Address) {

@@ -54,6 +54,15 @@ impl Address {
     }
 }
 
+/// Which element a lane reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lane {
+    /// Neighbours that read the same element: 1, 2 or 4.
+    pub channels: usize,
+    /// The element, counted from their first.
+    pub channel: usize,
+}
+
 /// Writes `body` in a loop, unless it runs once.
 pub fn repeated(emitter: &mut dyn Emitter, count: usize, body: impl FnOnce(&mut dyn Emitter)) {
     if count > 1 {
@@ -90,6 +99,10 @@ pub trait Emitter {
 
     /// `sum[j] += weights[j] * s` for all j, fused, where `s` is the scalar at `scalar`.
     fn multiply_add(&mut self, sum: &[V], weights: &[V], scalar: Address);
+
+    /// `sum += weights * x`, fused, where lane `l` of x is the element `l / channels * channels + channel` of memory. Needs a register beyond those of sums
+    /// and weights: the last one, if there are 32.
+    fn multiply_add_grouped(&mut self, sum: V, weights: V, from: Address, lane: Lane);
 
     /// `to += memory`.
     fn add(&mut self, to: V, from: Address);

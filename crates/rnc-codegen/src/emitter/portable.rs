@@ -1,10 +1,10 @@
 //! Portable 128-bit leaves: the register machine as Cranelift variables, so that any CPU that Cranelift knows runs them.
 
-use cranelift_codegen::ir::types::{F32, F32X4, I64};
-use cranelift_codegen::ir::{Block, InstBuilder, Value};
+use cranelift_codegen::ir::types::{F32, F32X4, I8X16, I64};
+use cranelift_codegen::ir::{Block, Endianness, InstBuilder, MemFlagsData, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
 
-use super::{Address, Emitter, Pointer, V};
+use super::{Address, Emitter, Lane, Pointer, V};
 use crate::clif::{MEMORY, select_greater, select_less};
 
 /// Vectors that a leaf may use: x86-64's sixteen less one for the broadcast scalar.
@@ -62,6 +62,16 @@ impl<'a, 'b> Portable<'a, 'b> {
         self.builder.ins().splat(F32X4, value)
     }
 
+    /// Lane `l` of the result is lane `lanes[l]` of `x`.
+    fn permute(&mut self, x: Value, lanes: [u8; 4]) -> Value {
+        let bytes: Vec<u8> = lanes.iter().flat_map(|lane| (0..4).map(move |byte| 4 * lane + byte)).collect();
+        let mask = self.builder.func.dfg.immediates.push(bytes.into());
+        let flags = MemFlagsData::new().with_endianness(Endianness::Little);
+        let x = self.builder.ins().bitcast(I8X16, flags, x);
+        let x = self.builder.ins().shuffle(x, x, mask);
+        self.builder.ins().bitcast(F32X4, flags, x)
+    }
+
     fn get(&mut self, v: V) -> Value {
         self.builder.use_var(self.vectors[v.0])
     }
@@ -112,6 +122,19 @@ impl Emitter for Portable<'_, '_> {
             let new = self.builder.ins().fma(value, weights, old);
             self.set(*sum, new);
         }
+    }
+
+    fn multiply_add_grouped(&mut self, sum: V, weights: V, from: Address, lane: Lane) {
+        let x = if lane.channels == 4 {
+            self.broadcast(Address::new(from.pointer, from.offset + 4 * lane.channel as i32))
+        } else {
+            let base = self.base(from);
+            let x = self.builder.ins().load(F32X4, MEMORY, base, from.offset);
+            if lane.channels == 1 { x } else { self.permute(x, [0, 0, 2, 2].map(|first| first + lane.channel as u8)) }
+        };
+        let (old, weights) = (self.get(sum), self.get(weights));
+        let new = self.builder.ins().fma(x, weights, old);
+        self.set(sum, new);
     }
 
     fn add(&mut self, to: V, from: Address) {

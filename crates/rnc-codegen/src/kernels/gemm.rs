@@ -32,7 +32,8 @@ const fn columns(isa: Isa) -> usize {
 
 /// Compiles a GEMM.
 pub fn compile(module: &mut ModuleBuilder, gemm: &Gemm) -> Result<Kernel, CodegenError> {
-    let block = |b: usize| WeightBlock { channels: 0..gemm.features, offset: b * gemm.features * BLOCK };
+    let block =
+        |b: usize| WeightBlock { channels: 0..gemm.features, depth: gemm.features, offset: b * gemm.features * BLOCK };
     let weight_blocks: Vec<_> = (0..blocks(gemm.out)).map(block).collect();
     let cut = Cut { columns: columns(module.isa()), lanes: module.isa().lanes(), plane: BLOCK_BYTES };
     let panels = panels::cut(&weight_blocks, cut)?;
@@ -87,6 +88,7 @@ fn leaves(
                 chain: chain::plain(BLOCK, 1),
                 stride: BLOCK_BYTES as i32,
                 window: 1,
+                group: None,
             },
             residual: false,
             activation: gemm.activation,

@@ -99,6 +99,7 @@ fn tile(
             chain: chain::amplified(),
             stride: products.channel_block as i32,
             window: 1,
+            group: None,
         },
         residual: false,
         activation: Activation::None,

@@ -2,7 +2,7 @@
 //! agree bit by bit.
 
 use rnc_plan::kernel::{Activation, BLOCK, Conv, Gemm, Pool, PoolKind, Source, Strassen, Winograd, blocks};
-use rnc_plan::weights::weight_blocks;
+use rnc_plan::weights::{lane_group, weight_blocks};
 use rnc_plan::{chain, strassen};
 
 pub fn activate(activation: Activation, x: f32) -> f32 {
@@ -46,12 +46,14 @@ pub fn conv(spec: &Conv, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
                 let mut weight = part.offset + channel % BLOCK;
                 let step = spec.source.channel_block();
                 let chain = chain::plain(step, spec.window.taps());
-                for (block, first) in part.channels.clone().step_by(step).enumerate() {
+                let own = |n: usize| channel / n * n..channel / n * n + n;
+                let reads = lane_group(spec).map_or(part.channels.clone(), own);
+                for (block, first) in reads.clone().step_by(step).enumerate() {
                     if block > 0 && block.is_multiple_of(chain) {
                         total = Some(total.map_or(sum + residual(place), |total| sum + total));
                         sum = 0.0;
                     }
-                    let channels = first..(first + step).min(part.channels.end);
+                    let channels = first..(first + step).min(reads.end);
                     for tap in 0..spec.window.taps() {
                         let source = position(spec, pixel, tap);
                         for c in channels.clone() {

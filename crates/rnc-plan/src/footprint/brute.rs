@@ -59,7 +59,7 @@ fn conv_ends(conv: &Conv) -> Ends {
             }
         }
         // All weights of the block, in packed order; a kernel may load those of taps that are always outside.
-        for vector in 0..block.channels.len() * kh * kw {
+        for vector in 0..block.depth * kh * kw {
             touch(&mut ends[2], block.offset + vector * BLOCK + c % BLOCK);
         }
     }

@@ -12,7 +12,7 @@ use cranelift_module::FuncId;
 use rnc_plan::TileSize;
 use rnc_plan::chain;
 use rnc_plan::kernel::{BLOCK, Conv, Extent, Window};
-use rnc_plan::weights::weight_blocks;
+use rnc_plan::weights::{lane_group, weight_blocks};
 
 use super::{Kernel, Tasks};
 use crate::error::{CodegenError, near};
@@ -44,7 +44,8 @@ const GROUP_BYTES: usize = 256 << 10;
 
 fn name(conv: &Conv) -> String {
     let Window { kernel, stride, .. } = conv.window;
-    format!("conv{}x{}s{}.{}to{}", kernel[0], kernel[1], stride[0], conv.input.channels, conv.output.channels)
+    let groups = if conv.groups > 1 { format!("g{}", conv.groups) } else { String::new() };
+    format!("conv{}x{}s{}{groups}.{}to{}", kernel[0], kernel[1], stride[0], conv.input.channels, conv.output.channels)
 }
 
 /// A pointwise convolution sees no rows: one long row tiles best.
@@ -64,6 +65,8 @@ struct Shape {
     conv: Conv,
     panels: Vec<Panel>,
     tiles: Vec<Vec<Place>>,
+    /// Channels of the groups, if lanes read nothing but their own.
+    lane_group: Option<usize>,
     /// Panels in a group.
     group: usize,
     /// Lines of the next panel's weights that each tile asks for.
@@ -79,7 +82,7 @@ impl Shape {
         let problem = Problem {
             output: [conv.output.height, conv.output.width],
             vectors: sharing * (BLOCK / lanes),
-            depth: blocks[0].channels.len() * conv.window.taps(),
+            depth: blocks[0].depth * conv.window.taps(),
             threads: module.threads(),
         };
         let advice = tile.filter(|tile| tiling::candidates(isa).contains(tile));
@@ -92,7 +95,7 @@ impl Shape {
         // Cranelift knows no prefetch.
         let far = group < panels.len() && isa != Isa::Baseline;
         let lines_ahead = if far { bytes.div_ceil(LINE_BYTES).div_ceil(tiles.len()) } else { 0 };
-        Ok(Self { conv: conv.clone(), panels, tiles, group, lines_ahead })
+        Ok(Self { conv: conv.clone(), panels, tiles, lane_group: lane_group(conv), group, lines_ahead })
     }
 }
 
@@ -109,7 +112,7 @@ const fn most_code(isa: Isa) -> usize {
 fn panel_bytes(conv: &Conv, panel: &Panel) -> usize {
     let taps = conv.window.taps();
     let last = panel.columns.last().map_or(0, |column| column.w as usize);
-    (last + panel.channels.len() * taps * BLOCK_BYTES).next_multiple_of(LINE_BYTES)
+    (last + panel.depth * taps * BLOCK_BYTES).next_multiple_of(LINE_BYTES)
 }
 
 /// Numbers different values in the order in which they come.
@@ -163,7 +166,7 @@ fn tables(module: &mut ModuleBuilder, shape: &Shape) -> Result<Tables, CodegenEr
     let geometry = Geometry::new(&shape.conv)?;
     let mut classes = Numbering::new();
     let panel_classes: Vec<_> =
-        shape.panels.iter().map(|panel| classes.number((panel.columns.clone(), panel.channels.len()))).collect();
+        shape.panels.iter().map(|panel| classes.number((panel.columns.clone(), panel.depth))).collect();
     let (variants, tile_variants) = variants(module.isa(), shape, &geometry, classes.0.len())?;
 
     let mut leaves = Table::default();
@@ -174,7 +177,9 @@ fn tables(module: &mut ModuleBuilder, shape: &Shape) -> Result<Tables, CodegenEr
     }
     let mut panels = Table::default();
     for (i, (panel, class)) in shape.panels.iter().zip(panel_classes).enumerate() {
-        let x = geometry.channel_offset(panel.channels.start);
+        // A lane's own group lies where the lane does.
+        let lane = if shape.lane_group.is_some() { panel.bias % BLOCK_BYTES } else { 0 };
+        let x = geometry.channel_offset(panel.channels.start) + lane as i64;
         let next = shape.panels.get(i + 1).unwrap_or(panel);
         let ahead = [next.w, panel_bytes(&shape.conv, next)].map(|bytes| bytes as i64);
         panels.numbers([x, panel.w as i64, panel.bias as i64, panel.out as i64, class as i64 * 8]);
@@ -202,7 +207,7 @@ fn leaf(
     (columns, channels): (&[Column], usize),
 ) -> Result<FuncId, CodegenError> {
     let conv = &shape.conv;
-    let block = conv.source.channel_block();
+    let block = shape.lane_group.unwrap_or(conv.source.channel_block());
     let tile = Tile {
         pixels: pixels.to_vec(),
         columns: columns.to_vec(),
@@ -214,6 +219,7 @@ fn leaf(
             chain: chain::plain(block, shape.conv.window.taps()),
             stride: near("a channel block", geometry.block_stride)?,
             window: conv.window.taps() as i32,
+            group: shape.lane_group,
         },
         residual: conv.residual,
         activation: conv.activation,
