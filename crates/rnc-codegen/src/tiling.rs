@@ -35,12 +35,23 @@ pub const fn candidates(isa: Isa) -> &'static [TileSize] {
     }
 }
 
-/// The tile with the least estimated time. For many threads there are smaller ones, too.
-pub fn choose(isa: Isa, problem: Problem) -> TileSize {
+/// Share of the threads' time that a measured tile may leave idle: it was measured on one thread.
+const MOST_IDLE: f64 = 0.03;
+
+/// The tile that was measured to be the best, if there is one and it occupies the threads; else that with the least estimated time. For many threads there are smaller ones,
+/// too.
+pub fn choose(isa: Isa, problem: Problem, measured: Option<TileSize>) -> TileSize {
+    let occupies = |size: &TileSize| {
+        let alone = estimate(isa, Problem { threads: 1, ..problem }, *size) / problem.threads as f64;
+        alone >= (1.0 - MOST_IDLE) * estimate(isa, problem, *size)
+    };
+    if let Some(size) = measured.filter(|size| candidates(isa).contains(size)).filter(occupies) {
+        return size;
+    }
     let time = |size: &TileSize| estimate(isa, problem, *size);
     let large = candidates(isa).iter().copied();
-    let halves = large.clone().map(|size| tile(size.pixels.div_ceil(2), size.columns));
-    let sizes = large.chain(halves.filter(|_| problem.threads > 1));
+    let part = |parts: usize| large.clone().map(move |size| tile(size.pixels.div_ceil(parts), size.columns));
+    let sizes = large.clone().chain([2, 3, 4].into_iter().flat_map(part).filter(|_| problem.threads > 1));
     sizes.min_by(|a, b| time(a).total_cmp(&time(b))).expect("every instruction set has tiles")
 }
 
@@ -145,10 +156,21 @@ mod tests {
     }
 
     #[test]
+    fn takes_what_was_measured_if_it_occupies_the_threads() {
+        let problem = Problem { output: [7, 7], vectors: 32, depth: 4608, threads: 1 };
+        let [measured, unknown] = [tile(9, 3), tile(10, 3)];
+        assert_eq!(choose(Isa::Avx512, problem, Some(measured)), measured);
+        assert_ne!(choose(Isa::Avx512, problem, Some(unknown)), unknown);
+        // 6 tiles × 11 panels: some of 64 threads would have two tasks.
+        let many = Problem { threads: 64, ..problem };
+        assert_ne!(choose(Isa::Avx512, many, Some(measured)), measured);
+    }
+
+    #[test]
     fn leaves_few_registers_idle_on_the_layers_of_resnet50() {
         for size in [112, 56, 28, 14, 7] {
             let output = [size, size];
-            let tile = choose(Isa::Avx512, Problem { output, vectors: 16, depth: 1024, threads: 1 });
+            let tile = choose(Isa::Avx512, Problem { output, vectors: 16, depth: 1024, threads: 1 }, None);
             let tiles = cut(output, tile.pixels);
             let idle = tiles.iter().map(|t| 28 - t.len() * tile.columns).sum::<usize>();
             assert!(

@@ -49,7 +49,7 @@ pub fn spec([inputs, outputs, kernel, stride, size, _]: [usize; 6], exact: bool)
         _ => None,
     };
     let strassen = KernelSpec::Strassen(Strassen { conv: conv.clone() });
-    if footprint::operands(&strassen).is_ok() && !exact {
+    if inputs >= 128 && footprint::operands(&strassen).is_ok() && !exact {
         strassen
     } else if let Some(tile) = tile.filter(|_| !exact) {
         KernelSpec::Winograd(Winograd { conv, tile })

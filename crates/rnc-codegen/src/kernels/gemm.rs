@@ -14,6 +14,7 @@ use rnc_plan::weights::WeightBlock;
 use super::{Kernel, Tasks};
 use crate::clif::{MEMORY, for_range, offset};
 use crate::error::{CodegenError, near};
+use crate::grid;
 use crate::isa::Isa;
 use crate::module::{KernelArguments, ModuleBuilder, Table};
 use crate::panels::{self, BLOCK_BYTES, Cut};
@@ -22,12 +23,18 @@ use crate::tile::{self, Ahead, Channels, Pixel, Tap, Tile};
 /// Numbers of samples that a tile takes, largest first; the batch is made of these.
 const SAMPLES: [usize; 4] = [6, 4, 2, 1];
 
-/// Vectors of output features in a panel: as many as six samples leave registers for.
-const fn columns(isa: Isa) -> usize {
-    match isa {
+/// Vectors of output features in a panel: as many as six samples leave registers for, or fewer if the last thread is done earlier then.
+fn columns(isa: Isa, features: usize, threads: usize) -> usize {
+    let most = match isa {
         Isa::Avx512 => 4,
         Isa::Avx2 | Isa::Baseline => 2,
-    }
+    };
+    let vectors = blocks(features) * (BLOCK / isa.lanes());
+    let time = |columns: usize| {
+        let panels: Vec<f64> = (0..vectors).step_by(columns).map(|v| columns.min(vectors - v) as f64).collect();
+        grid::makespan(&panels, threads)
+    };
+    (1..=most).rev().min_by(|a, b| time(*a).total_cmp(&time(*b))).unwrap_or(most)
 }
 
 /// Compiles a GEMM.
@@ -35,7 +42,11 @@ pub fn compile(module: &mut ModuleBuilder, gemm: &Gemm) -> Result<Kernel, Codege
     let block =
         |b: usize| WeightBlock { channels: 0..gemm.features, depth: gemm.features, offset: b * gemm.features * BLOCK };
     let weight_blocks: Vec<_> = (0..blocks(gemm.out)).map(block).collect();
-    let cut = Cut { columns: columns(module.isa()), lanes: module.isa().lanes(), plane: BLOCK_BYTES };
+    let cut = Cut {
+        columns: columns(module.isa(), gemm.out, module.threads()),
+        lanes: module.isa().lanes(),
+        plane: BLOCK_BYTES,
+    };
     let panels = panels::cut(&weight_blocks, cut)?;
     let name = format!("gemm.{}to{}", gemm.features, gemm.out);
 

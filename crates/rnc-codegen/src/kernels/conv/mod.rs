@@ -85,8 +85,7 @@ impl Shape {
             depth: blocks[0].depth * conv.window.taps(),
             threads: module.threads(),
         };
-        let advice = tile.filter(|tile| tiling::candidates(isa).contains(tile));
-        let size = advice.unwrap_or_else(|| tiling::choose(isa, problem));
+        let size = tiling::choose(isa, problem, tile);
         let plane = conv.output.height * conv.output.width * BLOCK_BYTES;
         let panels = panels::cut(&blocks, Cut { columns: size.columns, lanes, plane })?;
         let tiles = tiling::cut(problem.output, size.pixels);
