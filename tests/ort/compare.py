@@ -3,7 +3,8 @@
 
 Each model is compiled once; its plan runs on random inputs and on photographs, for each instruction set of this machine,
 1 and 2 threads, batch 1 and (where the model leaves it open) 4. Every output must be within 1e-4 of its largest
-magnitude of ONNX Runtime's. The trained CIFAR-10 network is also run on all 2,000 images: top-1 and top-5 counts must be
+magnitude of ONNX Runtime's. The model that `rnc opt` writes must pass ONNX's checker, and ONNX Runtime must give within 1e-5 the same
+for it as for the original. The trained CIFAR-10 network is also run on all 2,000 images: top-1 and top-5 counts must be
 ONNX Runtime's.
 
 Prints a table; exit code 1 if anything failed. --quick covers every model with fewer combinations. The models come from
@@ -26,6 +27,8 @@ from reference import Outputs, Reference, relative_error
 from rnc_cli import ROOT, Rnc, RncError
 
 TOLERANCE = 1e-4
+# Between a model and what `rnc opt` made of it, both in ONNX Runtime.
+REWRITTEN_TOLERANCE = 1e-5
 # With --allow-ill-conditioned, an error may be this many times ONNX Runtime's disagreement with itself.
 ILL_CONDITIONED_FACTOR = 4
 CIFAR_TOP1, CIFAR_TOP5 = 1627, 1975  # ONNX Runtime 1.32 on the 2,000 images
@@ -81,6 +84,7 @@ class Comparison:
         """All runs of one model."""
         row, start = Row(reference.entry.name), time.monotonic()
         try:
+            self._rewritten(row, reference)
             plan = self.rnc.compile(reference.path)
             self._grid(row, plan, reference)
             if row.model == "light-resnet50":
@@ -91,6 +95,23 @@ class Comparison:
             row.fail(str(error))
         row.seconds = time.monotonic() - start
         return row
+
+    def _rewritten(self, row: Row, reference: Reference) -> None:
+        """What the passes made of the model, written as ONNX, is valid and means the same."""
+        path = self.rnc.optimize(reference.path)
+        try:
+            onnx.checker.check_model(path, full_check=True)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            row.fail(f"rnc opt wrote an invalid model: {error}")
+            return
+        batch, kind = reference.batches[0], "real"
+        found, (_, expected) = reference.of_another(path, batch, kind), reference.case(batch, kind)
+        tolerance, hint = REWRITTEN_TOLERANCE, ""
+        if any(relative_error(found[name], value) > tolerance for name, value in expected.items() if name in found):
+            # As far as ONNX Runtime's own optimisations move the result, if that is further.
+            tolerance = max(tolerance, ILL_CONDITIONED_FACTOR * reference.disagreement(batch, kind))
+            hint = " (between the model and what rnc opt made of it)"
+        row.check(found, expected, "rewritten by rnc opt", tolerance, hint)
 
     def _grid(self, row: Row, plan: Path, reference: Reference) -> None:
         """Instruction sets, threads, batch sizes and kinds of input."""

@@ -27,18 +27,23 @@ class Reference:
             self._known[batch, kind] = x, self._run(self._session, x)
         return self._known[batch, kind]
 
+    def of_another(self, path: Path, batch: int, kind: str) -> Outputs:
+        """What ONNX Runtime gives for a case with another model, which has the same inputs."""
+        x, _ = self.case(batch, kind)
+        return self._run(self._open(ort.GraphOptimizationLevel.ORT_ENABLE_ALL, path), x)
+
     def disagreement(self, batch: int, kind: str) -> float:
         """How far ONNX Runtime is from itself when it does not optimise the graph: both are right, their roundings differ."""
         x, expected = self.case(batch, kind)
         other = self._run(self._open(ort.GraphOptimizationLevel.ORT_DISABLE_ALL), x)
         return max(relative_error(other[name], value) for name, value in expected.items())
 
-    def _open(self, level: ort.GraphOptimizationLevel) -> ort.InferenceSession:
+    def _open(self, level: ort.GraphOptimizationLevel, path: Path | None = None) -> ort.InferenceSession:
         options = ort.SessionOptions()
         options.intra_op_num_threads = 2
         options.graph_optimization_level = level
         options.log_severity_level = 3
-        return ort.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(path or self.path, options, providers=["CPUExecutionProvider"])
 
     def _run(self, session: ort.InferenceSession, x: np.ndarray) -> Outputs:
         names = [output.name for output in session.get_outputs()]

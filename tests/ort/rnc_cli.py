@@ -52,6 +52,13 @@ class Rnc:
             raise RncError(f"`rnc isa --json` names {answer['best']} as best, but does not list it: {answer}")
         return sorted(answer["supported"], key=lambda isa: isa == answer["best"])
 
+    def optimize(self, model: Path) -> Path:
+        """Has the passes rewrite a model; returns the path of the ONNX model that they left. It stands until the next call."""
+        optimized = self.folder / "optimized.onnx"
+        optimized.unlink(missing_ok=True)
+        self.call("opt", model, "-o", optimized)
+        return optimized
+
     def compile(self, model: Path, *options: str) -> Path:
         """Compiles a model; returns the plan's path. It stands until the next call of this method."""
         plan = self.folder / "model.plan"

@@ -34,7 +34,7 @@ pub mod merge_identical;
 
 pub use log::{Entry, Event, Log, Stats};
 pub use matching::PassError;
-pub use pipeline::{Error, Observer, PASSES, Pass, PassReport, Report, optimize, run_named};
+pub use pipeline::{Error, Observer, PASSES, Pass, PassReport, Report, named, optimize, run, run_named, until};
 
 #[cfg(test)]
 mod random_graphs;

@@ -75,6 +75,14 @@ pub enum Error {
         /// The name asked for.
         name: String,
     },
+    /// The pass to stop behind is not among those that would run.
+    #[error("`{name}` is not among the passes that are to run: {}", .passes.join(", "))]
+    NotInList {
+        /// The name asked for.
+        name: String,
+        /// The passes that are to run.
+        passes: Vec<&'static str>,
+    },
     /// The graph was broken before any pass ran.
     #[error("the graph is invalid before the first pass: {0}")]
     InvalidInput(#[source] Box<VerifyError>),
@@ -122,7 +130,7 @@ pub type Observer<'a> = &'a mut dyn FnMut(&str, &Graph);
 /// # Errors
 /// If the graph is invalid before or after a pass, or a pass fails. The error names the pass; the graph is as that pass left it.
 pub fn optimize(graph: &mut Graph, observe: Observer<'_>) -> Result<Report, Error> {
-    run_all(graph, PASSES, observe)
+    run(graph, PASSES, observe)
 }
 
 /// Runs the named passes in the order given; a name may come twice.
@@ -130,15 +138,36 @@ pub fn optimize(graph: &mut Graph, observe: Observer<'_>) -> Result<Report, Erro
 /// # Errors
 /// As [`optimize`], and if a name is not in [`PASSES`], before anything is changed.
 pub fn run_named(graph: &mut Graph, names: &[&str], observe: Observer<'_>) -> Result<Report, Error> {
-    let find = |name: &&str| {
-        let pass = PASSES.iter().find(|pass| pass.name == *name);
-        pass.copied().ok_or_else(|| Error::UnknownPass { name: (*name).to_owned() })
-    };
-    let passes = names.iter().map(find).collect::<Result<Vec<_>, _>>()?;
-    run_all(graph, &passes, observe)
+    run(graph, &named(names)?, observe)
 }
 
-fn run_all(graph: &mut Graph, passes: &[Pass], observe: Observer<'_>) -> Result<Report, Error> {
+/// The passes with these names.
+///
+/// # Errors
+/// If a name is not in [`PASSES`].
+pub fn named(names: &[impl AsRef<str>]) -> Result<Vec<Pass>, Error> {
+    let find = |name: &str| {
+        let pass = PASSES.iter().find(|pass| pass.name == name);
+        pass.copied().ok_or_else(|| Error::UnknownPass { name: name.to_owned() })
+    };
+    names.iter().map(|name| find(name.as_ref())).collect()
+}
+
+/// The first passes of a list, up to and including the first run of the one with this name.
+///
+/// # Errors
+/// If it is not in the list.
+pub fn until<'p>(passes: &'p [Pass], name: &str) -> Result<&'p [Pass], Error> {
+    let found = passes.iter().position(|pass| pass.name == name);
+    let missing = || Error::NotInList { name: name.to_owned(), passes: passes.iter().map(|pass| pass.name).collect() };
+    Ok(&passes[..=found.ok_or_else(missing)?])
+}
+
+/// Runs passes in the order given.
+///
+/// # Errors
+/// As [`optimize`].
+pub fn run(graph: &mut Graph, passes: &[Pass], observe: Observer<'_>) -> Result<Report, Error> {
     verify(graph).map_err(|source| Error::InvalidInput(Box::new(source)))?;
     let mut report = Report::default();
     for &Pass { name, run, .. } in passes {
@@ -221,6 +250,17 @@ mod tests {
         let report = run_named(&mut graph, &["fuse_activation", "fold_batchnorm"], &mut |_, _| {}).unwrap();
         assert_eq!(report.passes.iter().map(|p| p.pass).collect::<Vec<_>>(), ["fuse_activation", "fold_batchnorm"]);
         assert_eq!(ops(&graph), ["conv2d", "relu", "conv2d", "add", "relu"]);
+    }
+
+    #[test]
+    fn stops_behind_the_first_run_of_a_pass() {
+        let names = |passes: &[Pass]| passes.iter().map(|pass| pass.name).collect::<Vec<_>>();
+        let first = until(PASSES, "fold_scale_shift").unwrap();
+        assert_eq!(names(first), names(&PASSES[..first.len()]));
+        assert_eq!(first.iter().filter(|pass| pass.name == "fold_scale_shift").count(), 1);
+        let few = named(&["fold_pad", "fuse_silu"]).unwrap();
+        let error = until(&few, "fuse_activation").unwrap_err();
+        assert_eq!(error.to_string(), "`fuse_activation` is not among the passes that are to run: fold_pad, fuse_silu");
     }
 
     #[test]

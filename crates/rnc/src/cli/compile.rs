@@ -4,15 +4,14 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rnc::passes::{PASSES, Report};
 use rnc::plan::limits::MAX_BATCH;
 use rnc::{CompileOptions, Compiled, Isa, Source};
 
 use super::failure::Failure;
 use super::files;
 use super::inspect::kernel;
+use super::passes;
 use super::say::{ms, note, size};
-use super::table::{Column, Table};
 use super::tuning::{self, Tuning};
 
 const EXAMPLES: &str = "\
@@ -59,10 +58,14 @@ pub(crate) struct Dims {
 }
 
 impl Dims {
-    /// The options that these sizes are, with times estimated for this host.
+    /// The options that these sizes are.
+    pub(crate) fn sizes(&self) -> CompileOptions {
+        CompileOptions { dims: self.dims.iter().cloned().collect(), ..CompileOptions::default() }
+    }
+
+    /// The same, with times estimated for this host.
     pub(crate) fn options(&self, isa: Isa) -> Result<CompileOptions, Failure> {
-        let dims = self.dims.iter().cloned().collect();
-        Ok(CompileOptions { dims, machine: tuning::machine(isa)?, ..CompileOptions::default() })
+        Ok(CompileOptions { machine: tuning::machine(isa)?, ..self.sizes() })
     }
 }
 
@@ -95,7 +98,7 @@ impl Compile {
 /// What there is to say about a compilation, for people; ends with a line break.
 pub(crate) fn summary(compiled: &Compiled, write: Duration) -> String {
     let Compiled { plan, passes, operators, times } = compiled;
-    let mut text = passes_table(passes);
+    let mut text = passes::table(passes);
     let mut line = |name: &str, value: String| writeln!(text, "{name:<12} {value}").expect("a string grows");
     line("operators", format!("{} after import, {} after the passes", operators.imported, operators.optimized));
     line("steps", format!("{} ({})", plan.steps.len(), kernel::counts(plan)));
@@ -124,29 +127,6 @@ pub(crate) fn peak(arena: usize, bound: usize) -> String {
     format!("{} a sample at the peak; lower bound {}{beside}", size(arena), size(bound))
 }
 
-/// One line a pass that did something or nearly did; a pass that ran twice is counted once.
-fn passes_table(report: &Report) -> String {
-    let mut counts: Vec<(&str, [usize; 2])> = Vec::new();
-    for run in &report.passes {
-        let found = counts.iter().position(|(pass, _)| *pass == run.pass);
-        let index = found.unwrap_or_else(|| {
-            counts.push((run.pass, [0, 0]));
-            counts.len() - 1
-        });
-        counts[index].1[0] += run.stats.applied;
-        counts[index].1[1] += run.stats.refused;
-    }
-    let about = |pass: &str| PASSES.iter().find(|known| known.name == pass).map_or("", |known| known.about);
-    let mut table =
-        Table::new(&[Column::Text("pass"), Column::Number("applied"), Column::Number("refused"), Column::Text("")]);
-    for (pass, [applied, refused]) in counts {
-        if applied + refused > 0 {
-            table.row([pass.to_owned(), applied.to_string(), refused.to_string(), about(pass).to_owned()]);
-        }
-    }
-    table.render(0)
-}
-
 /// `NAME=SIZE`. The name is all before the last `=`.
 fn dim(text: &str) -> Result<(String, usize), String> {
     let (name, size) = text.rsplit_once('=').ok_or_else(|| format!("`{text}` is not NAME=SIZE, as in N=4"))?;
@@ -167,15 +147,5 @@ mod tests {
         for wrong in ["N", "N=", "=4", "N=0", "N=-1", "N=x"] {
             assert!(dim(wrong).unwrap_err().contains("as in N=4"), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_pass_that_ran_twice_has_one_line_with_the_sum() {
-        let stats = rnc::passes::Stats { applied: 2, refused: 1 };
-        let run = |pass| rnc::passes::PassReport { pass, stats };
-        let report = Report { passes: vec![run("fold_pad"), run("fuse_silu"), run("fold_pad")], ..Report::default() };
-        let table = passes_table(&report);
-        assert_eq!(table.lines().count(), 3, "{table}");
-        assert!(table.contains("fold_pad         4        2"), "{table}");
     }
 }

@@ -7,6 +7,8 @@ mod failure;
 mod files;
 mod inspect;
 mod isa;
+mod opt;
+mod passes;
 mod run;
 mod say;
 mod table;
@@ -49,6 +51,7 @@ enum Command {
     Compile(compile::Compile),
     Run(Box<run::Run>),
     Inspect(inspect::Inspect),
+    Opt(opt::Opt),
     Verify(verify::Verify),
     Zoo(zoo::Zoo),
     Isa(isa::Isas),
@@ -63,6 +66,7 @@ impl Cli {
             Command::Compile(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Inspect(command) => command.run(),
+            Command::Opt(command) => command.run(),
             Command::Verify(command) => command.run(),
             Command::Zoo(command) => command.run(),
             Command::Isa(command) => command.run(),

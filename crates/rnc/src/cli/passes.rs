@@ -1,0 +1,43 @@
+//! What the passes did, as a table.
+
+use rnc::passes::{PASSES, Report};
+
+use super::table::{Column, Table};
+
+/// One line a pass that did something or nearly did; a pass that ran twice is counted once.
+pub(crate) fn table(report: &Report) -> String {
+    let mut counts: Vec<(&str, [usize; 2])> = Vec::new();
+    for run in &report.passes {
+        let found = counts.iter().position(|(pass, _)| *pass == run.pass);
+        let index = found.unwrap_or_else(|| {
+            counts.push((run.pass, [0, 0]));
+            counts.len() - 1
+        });
+        counts[index].1[0] += run.stats.applied;
+        counts[index].1[1] += run.stats.refused;
+    }
+    let about = |pass: &str| PASSES.iter().find(|known| known.name == pass).map_or("", |known| known.about);
+    let mut table =
+        Table::new(&[Column::Text("pass"), Column::Number("applied"), Column::Number("refused"), Column::Text("")]);
+    for (pass, [applied, refused]) in counts {
+        if applied + refused > 0 {
+            table.row([pass.to_owned(), applied.to_string(), refused.to_string(), about(pass).to_owned()]);
+        }
+    }
+    table.render(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_that_ran_twice_has_one_line_with_the_sum() {
+        let stats = rnc::passes::Stats { applied: 2, refused: 1 };
+        let run = |pass| rnc::passes::PassReport { pass, stats };
+        let report = Report { passes: vec![run("fold_pad"), run("fuse_silu"), run("fold_pad")], ..Report::default() };
+        let table = table(&report);
+        assert_eq!(table.lines().count(), 3, "{table}");
+        assert!(table.contains("fold_pad         4        2"), "{table}");
+    }
+}
