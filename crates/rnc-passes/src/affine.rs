@@ -168,8 +168,8 @@ pub(crate) fn is_one(factor: f32) -> bool {
     factor.to_bits() == 1.0f32.to_bits()
 }
 
-/// The producer's operator with a bias operand.
-fn with_bias(op: &Op) -> Op {
+/// A convolution's or `Gemm`'s operator with a bias operand.
+pub(crate) fn with_bias(op: &Op) -> Op {
     let mut op = op.clone();
     if let Op::Conv2d(conv) = &mut op {
         conv.bias = true;

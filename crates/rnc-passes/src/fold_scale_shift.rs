@@ -41,6 +41,23 @@ fn find(graph: &Graph, id: NodeId) -> Match<Fold> {
     affine::plan(graph, producer, &affine, graph.node(constant).name())
 }
 
+/// The other operand of a node, and what the node does to its channels, if the node joins it with a constant by an affine operator.
+pub(crate) fn affine_of_constant(graph: &Graph, id: NodeId, binary: Binary) -> Match<Option<(NodeId, Affine)>> {
+    let &[a, b] = graph.operands(id) else { return Err(Miss::NoMatch) };
+    let is_constant = |id| graph.node(id).constant().is_some();
+    let (value, constant, constant_first) = match (is_constant(a), is_constant(b)) {
+        (false, true) => (a, b, false),
+        (true, false) => (b, a, true),
+        _ => return Ok(None),
+    };
+    let affine = per_channel(graph, constant, value, id).and_then(|values| affine_of(binary, &values, constant_first));
+    match affine {
+        Ok(affine) => Ok(Some((value, affine))),
+        Err(Miss::NoMatch) => Ok(None),
+        Err(refused) => Err(refused),
+    }
+}
+
 /// A constant's elements, one a channel of `value`, if it broadcasts over `value` without making it larger.
 fn per_channel(graph: &Graph, constant: NodeId, value: NodeId, result: NodeId) -> Match<Vec<f64>> {
     let shape = &graph.ty(value).shape;

@@ -25,6 +25,7 @@ pub mod eliminate_dead;
 pub mod eliminate_identity;
 pub mod fold_batchnorm;
 pub mod fold_constants;
+pub mod fold_into_next;
 pub mod fold_pad;
 pub mod fold_scale_shift;
 pub mod fuse_activation;

@@ -6,8 +6,8 @@ use crate::log::{Log, Stats};
 use crate::matching::PassError;
 use crate::{
     batchnorm_to_scale_shift, canonicalize_linear, canonicalize_pool, eliminate_dead, eliminate_identity,
-    fold_batchnorm, fold_constants, fold_pad, fold_scale_shift, fuse_activation, fuse_residual_add, fuse_silu,
-    merge_identical,
+    fold_batchnorm, fold_constants, fold_into_next, fold_pad, fold_scale_shift, fuse_activation, fuse_residual_add,
+    fuse_silu, merge_identical,
 };
 
 /// One entry of [`PASSES`].
@@ -52,6 +52,11 @@ pub const PASSES: &[Pass] = &[
         name: "fold_scale_shift",
         about: "folds per-channel constants into a convolution",
         run: fold_scale_shift::run,
+    },
+    Pass {
+        name: "fold_into_next",
+        about: "folds a batch norm or per-channel constants into the convolution behind",
+        run: fold_into_next::run,
     },
     Pass {
         name: "batchnorm_to_scale_shift",
