@@ -54,7 +54,7 @@ fn find(graph: &Graph, id: NodeId) -> Match<Fold> {
     loop {
         match affine_before(graph, x, padded) {
             Ok(Some((operand, affine))) => {
-                total.compose(x, affine);
+                total.compose(x, &affine);
                 x = operand;
             }
             // What is nearer can go in by itself.
@@ -77,7 +77,7 @@ struct Total {
 
 impl Total {
     /// Puts a node before those that are there already.
-    fn compose(&mut self, node: NodeId, before: Affine) {
+    fn compose(&mut self, node: NodeId, before: &Affine) {
         self.nodes.push(node);
         let scale = |c: usize| self.scale.as_ref().map_or(1.0, |scale| scale[c]);
         if let Some(shift) = &before.shift {

@@ -13,4 +13,5 @@ mod width;
 
 pub use error::{LoadError, RunError};
 pub use rnc_codegen::Isa;
+pub use run::Observed;
 pub use session::{Options, Session, Workspace};

@@ -22,6 +22,8 @@ pub(crate) struct Program {
     starts: Vec<usize>,
     /// By operand: bytes from one sample to the next.
     strides: Vec<usize>,
+    /// By step: elements of its result for one sample.
+    result_lens: Vec<usize>,
     /// Bytes of scratch memory that each thread needs, a multiple of [`ALIGN`].
     pub(crate) scratch: usize,
     /// For one sample, and for more.
@@ -31,17 +33,18 @@ pub(crate) struct Program {
 impl Program {
     pub(crate) fn new(plan: VerifiedPlan, code: Code) -> Self {
         let mut starts = vec![0];
-        let mut strides = Vec::new();
+        let (mut strides, mut result_lens) = (Vec::new(), Vec::new());
         for step in &plan.steps {
             let footprints = footprint::operands(&step.kernel).expect("a verified plan has sound steps");
             strides.extend(footprints.iter().map(|operand| operand.sample_stride * 4));
             starts.push(strides.len());
+            result_lens.push(footprints[0].elements_per_sample);
         }
         let schedules = [Schedule::together(&plan), Schedule::divided(&plan)];
         let scratch = (0..plan.steps.len()).map(|step| code.kernel(step).scratch()).max().unwrap_or(0);
         let scratch = scratch.next_multiple_of(ALIGN);
         let widths = plan.steps.iter().map(|step| crate::width::threads(&step.kernel)).collect();
-        Self { plan, code, widths, starts, strides, scratch, schedules }
+        Self { plan, code, widths, starts, strides, result_lens, scratch, schedules }
     }
 
     /// How a batch goes through the steps.
@@ -53,6 +56,19 @@ impl Program {
     pub(crate) fn memory(&self, batch: usize, threads: usize) -> Option<usize> {
         self.schedule(batch).bytes(&self.plan, batch)?.checked_add(self.scratch.checked_mul(threads)?)
     }
+}
+
+/// What a step has written.
+#[derive(Clone, Copy, Debug)]
+pub struct Observed<'a> {
+    /// Index of the step in the plan.
+    pub step: usize,
+    /// First sample.
+    pub first: usize,
+    /// Samples: one after the other, as far apart as the step's footprint says.
+    pub samples: usize,
+    /// The elements, in the layout of the step's kernel.
+    pub result: &'a [f32],
 }
 
 /// The state of a run, reused by the next one of the same workspace. Written only while no run is under way.
@@ -124,6 +140,34 @@ impl Run {
         self.batch.store(batch, Ordering::Relaxed);
     }
 
+    /// Calls `act` for every step, in order, with the first sample and the number of samples.
+    fn steps(&self, mut act: impl FnMut(usize, (usize, usize))) {
+        let batch = self.batch.load(Ordering::Relaxed);
+        let split = self.program.schedule(batch).split;
+        if split > 0 {
+            for sample in 0..batch {
+                (0..split).for_each(|index| act(index, (sample, 1)));
+            }
+        }
+        (split..self.program.plan.steps.len()).for_each(|index| act(index, (0, batch)));
+    }
+
+    /// Runs on the calling thread alone, and shows each step's result before the next step may overwrite it.
+    pub(crate) fn observe(&self, observe: &mut dyn FnMut(Observed<'_>)) {
+        self.steps(|step, (first, samples)| {
+            self.step(step, (first, samples), (0, 1));
+            let result = self.program.starts[step];
+            let stride = self.strides[result].load(Ordering::Relaxed);
+            let address = self.addresses[result].load(Ordering::Relaxed).wrapping_add(first * stride);
+            let len = self.program.strides[result] / 4 * (samples - 1) + self.program.result_lens[step];
+            // SAFETY: the step has just written these elements: its result holds what the footprint says for these samples, and nobody else runs. Buffers are
+            // aligned to 64 bytes, tensors are `f32`s, and samples are whole numbers of those apart.
+            #[allow(unsafe_code, clippy::cast_ptr_alignment, reason = "a look at what generated code wrote")]
+            let result = unsafe { std::slice::from_raw_parts(address.cast::<f32>(), len) };
+            observe(Observed { step, first, samples, result });
+        });
+    }
+
     /// One thread's part of a step for `batch` samples from `first` on.
     fn step(&self, index: usize, (first, batch): (usize, usize), (thread, threads): (usize, usize)) {
         let program = &*self.program;
@@ -156,21 +200,13 @@ const MAX_OPERANDS: usize = rnc_plan::limits::MAX_PROGRAM_OPERANDS + 1;
 
 impl Job for Run {
     fn run(&self, thread: usize, threads: usize) {
-        let batch = self.batch.load(Ordering::Relaxed);
-        let split = self.program.schedule(batch).split;
-        let timed = |index: usize, samples: (usize, usize)| {
+        self.steps(|index, samples| {
             let start = Instant::now();
             self.step(index, samples, (thread, threads));
             self.barrier.wait(threads);
             if let (0, Some(times)) = (thread, &self.times) {
                 times[index].fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
             }
-        };
-        if split > 0 {
-            for sample in 0..batch {
-                (0..split).for_each(|index| timed(index, (sample, 1)));
-            }
-        }
-        (split..self.program.plan.steps.len()).for_each(|index| timed(index, (0, batch)));
+        });
     }
 }

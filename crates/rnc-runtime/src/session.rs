@@ -13,7 +13,7 @@ use rnc_plan::{Batch, OpenOptions, Plan, Port, Step};
 use crate::arena::Arena;
 use crate::error::{LoadError, RunError};
 use crate::pool;
-use crate::run::{Program, Run, Tensors};
+use crate::run::{Observed, Program, Run, Tensors};
 
 /// How a session runs.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +143,26 @@ impl Session {
     /// # Errors
     /// If an input is missing, unknown, or of the wrong shape; if there is no memory.
     pub fn run(&self, inputs: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Vec<(String, ArrayD<f32>)>, RunError> {
+        self.run_named(inputs, &mut |run| pool::run(run, self.threads, self.spin))
+    }
+
+    /// Runs as [`Session::run`] does, but on the calling thread alone, and shows what each step has written before the next one runs: for debugging.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn run_observed(
+        &self,
+        inputs: &[(&str, ArrayViewD<'_, f32>)],
+        observe: &mut dyn FnMut(Observed<'_>),
+    ) -> Result<Vec<(String, ArrayD<f32>)>, RunError> {
+        self.run_named(inputs, &mut |run| run.observe(observe))
+    }
+
+    fn run_named(
+        &self,
+        inputs: &[(&str, ArrayViewD<'_, f32>)],
+        go: &mut dyn FnMut(&Arc<Run>),
+    ) -> Result<Vec<(String, ArrayD<f32>)>, RunError> {
         let plan = self.plan();
         for (name, _) in inputs {
             if !plan.inputs.iter().any(|port| port.name == *name) {
@@ -165,7 +185,7 @@ impl Session {
             outputs.iter_mut().map(|array| array.as_slice_mut().expect("a new array is in standard layout")).collect();
 
         let mut workspace = self.workspace();
-        let result = self.run_into(&mut workspace, batch, &slices, &mut results);
+        let result = self.run_bound(&mut workspace, batch, (&slices, &mut results), go);
         self.give_back(workspace);
         result?;
         Ok(plan.outputs.iter().map(|port| port.name.clone()).zip(outputs).collect())
@@ -183,6 +203,17 @@ impl Session {
         inputs: &[&[f32]],
         outputs: &mut [&mut [f32]],
     ) -> Result<(), RunError> {
+        self.run_bound(workspace, batch, (inputs, outputs), &mut |run| pool::run(run, self.threads, self.spin))
+    }
+
+    /// Checks and binds tensors, and lets `go` run the steps.
+    fn run_bound(
+        &self,
+        workspace: &mut Workspace,
+        batch: usize,
+        (inputs, outputs): (&[&[f32]], &mut [&mut [f32]]),
+        go: &mut dyn FnMut(&Arc<Run>),
+    ) -> Result<(), RunError> {
         let plan = self.plan();
         if !Arc::ptr_eq(&self.program, workspace.run.program()) {
             return Err(RunError::ForeignWorkspace);
@@ -197,7 +228,7 @@ impl Session {
         let inputs: smallvec::SmallVec<[_; 4]> = inputs.iter().map(|slice| slice.as_ptr()).collect();
         let outputs: smallvec::SmallVec<[_; 4]> = outputs.iter_mut().map(|slice| slice.as_mut_ptr()).collect();
         workspace.run.bind(&Tensors { inputs: &inputs, outputs: &outputs, batch }, &mut workspace.arena);
-        pool::run(&workspace.run, self.threads, self.spin);
+        go(&workspace.run);
         Ok(())
     }
 }

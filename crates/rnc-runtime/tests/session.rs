@@ -169,3 +169,27 @@ fn a_workspace_of_another_session_is_refused() {
     let error = small.run_into(&mut large.workspace(), 1, &[&[0.0; 3], &[0.0; 3]], &mut [&mut y, &mut z]).unwrap_err();
     assert!(matches!(error, RunError::ForeignWorkspace));
 }
+
+#[test]
+fn an_observer_sees_every_step_s_result_before_the_next_one_runs() {
+    for threads in [1, 2] {
+        let session = session(3, Batch::Symbolic, threads);
+        let (a, b) = (filled(2, 3, 1.5), filled(2, 3, -3.0));
+        let inputs = [("a", a.view()), ("b", b.view())];
+        let mut seen = Vec::new();
+        let outputs = session
+            .run_observed(&inputs, &mut |observed| {
+                seen.push((observed.step, observed.first, observed.samples, observed.result.to_vec()));
+            })
+            .unwrap();
+        assert_eq!(outputs, session.run(&inputs).unwrap());
+        // Samples of the buffer may have room between them; what is there is not of interest.
+        let step = |i: usize| seen.iter().filter(move |(step, ..)| *step == i);
+        assert!(step(0).all(|(.., result)| result[..3] == [-1.5; 3]), "{seen:?}");
+        assert!(step(1).all(|(.., result)| result[..3] == [0.0; 3]), "{seen:?}");
+        for i in 0..3 {
+            assert_eq!(step(i).map(|(.., samples, _)| samples).sum::<usize>(), 2, "{seen:?}");
+        }
+        assert!(seen.iter().map(|(step, first, ..)| (first, step)).is_sorted(), "{seen:?}");
+    }
+}

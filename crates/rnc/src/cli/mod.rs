@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod calibrate;
+mod compare;
 mod compile;
 mod demo;
 mod failure;
@@ -52,6 +53,7 @@ enum Command {
     Run(Box<run::Run>),
     Inspect(inspect::Inspect),
     Opt(opt::Opt),
+    Compare(compare::Compare),
     Verify(verify::Verify),
     Zoo(zoo::Zoo),
     Isa(isa::Isas),
@@ -67,6 +69,7 @@ impl Cli {
             Command::Run(command) => command.run(),
             Command::Inspect(command) => command.run(),
             Command::Opt(command) => command.run(),
+            Command::Compare(command) => command.run(),
             Command::Verify(command) => command.run(),
             Command::Zoo(command) => command.run(),
             Command::Isa(command) => command.run(),

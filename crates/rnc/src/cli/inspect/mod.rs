@@ -131,7 +131,7 @@ impl Inspect {
 }
 
 /// Whether the file is to be compiled first: anything named as a model or graph that does not start as a plan.
-fn is_model(path: &Path) -> Result<bool, Failure> {
+pub(crate) fn is_model(path: &Path) -> Result<bool, Failure> {
     let named = path.extension().is_some_and(|extension| extension == "onnx" || extension == "rnc");
     if !named {
         return Ok(false);

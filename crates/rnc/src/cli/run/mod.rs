@@ -22,6 +22,7 @@ use report::Report;
 pub(crate) use classify::{Guess, classify};
 pub(crate) use measure::{Measured, Samples, Statistics, measure};
 pub(crate) use report::guesses_text;
+pub(crate) use tensors::{read_inputs, read_npz};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -109,7 +110,7 @@ impl Run {
         let labels = self.labels.as_deref().map(classify::read_labels).transpose()?;
         let Loaded { session, time: load } = load(&self.plan, self.isa, self.threads)?;
         let measured = if self.images.is_empty() {
-            let samples = tensors::read_inputs(session.plan(), &self.input)?;
+            let samples = read_inputs(session.plan(), &self.input)?;
             measure(&session, std::iter::once(Ok(samples)), self.repeat.unwrap_or(0))?
         } else {
             let batches = images::batches(session.plan(), &self.images, self.preprocess)?;
@@ -157,17 +158,17 @@ fn save_outputs(path: &Path, outputs: &[(String, ArrayD<f32>)]) -> Result<(), Fa
     })
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+pub(crate) fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| format!("`{text}` is not a number from 1 up"))
 }
 
-fn tolerance(text: &str) -> Result<f64, String> {
+pub(crate) fn tolerance(text: &str) -> Result<f64, String> {
     let value = text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
     value.ok_or_else(|| format!("`{text}` is not a number from 0 up"))
 }
 
 /// More threads than any machine has CPUs are a mistake.
-fn threads(text: &str) -> Result<usize, String> {
+pub(crate) fn threads(text: &str) -> Result<usize, String> {
     text.parse()
         .ok()
         .filter(|n| (1..=1024).contains(n))

@@ -22,7 +22,7 @@ const MAX_BRACKETS: usize = 16;
 type Named = Vec<(String, ArrayD<f32>)>;
 
 /// Reads what `--input` names: `NAME=FILE`, or `FILE` alone.
-pub(super) fn read_inputs(plan: &Plan, arguments: &[String]) -> Result<Samples, Failure> {
+pub(crate) fn read_inputs(plan: &Plan, arguments: &[String]) -> Result<Samples, Failure> {
     let names: Vec<&str> = plan.inputs.iter().map(|port| port.name.as_str()).collect();
     if arguments.is_empty() {
         let message = format!("the model's inputs must be given: {}", names.join(", "));
@@ -99,7 +99,7 @@ fn list(arrays: &Named) -> String {
 }
 
 /// Reads all arrays of an `.npz` file.
-pub(super) fn read_npz(path: &Path) -> Result<Named, Failure> {
+pub(crate) fn read_npz(path: &Path) -> Result<Named, Failure> {
     let fail = |problem: String| Failure::failed(format!("{}: {problem}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, error))?;
     let broken = |error: zip::result::ZipError| fail(format!("not an .npz file: {error}"));

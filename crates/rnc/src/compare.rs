@@ -1,0 +1,243 @@
+//! Holds a plan, step by step as it runs, against values that are right: the reference interpreter's, or another program's.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ndarray::{ArrayD, Axis};
+use rnc_ir::Graph;
+use rnc_plan::kernel::{BLOCK, KernelSpec, Space, blocks};
+use rnc_plan::{Operand, Plan, Step, footprint};
+use rnc_reference::Value;
+use rnc_runtime::{Observed, RunError, Session};
+
+/// Values by name, batch first.
+pub type Values = HashMap<String, ArrayD<f32>>;
+
+/// One value that both have.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Row {
+    /// Index of the step that computes it.
+    pub step: usize,
+    /// Its name, in the model and in the plan.
+    pub name: String,
+    /// Its dimensions, batch first.
+    pub dims: Vec<usize>,
+    /// The largest distance between two elements; NaN if one of them is not a number and the other is.
+    pub error: f64,
+    /// The largest magnitude that was expected.
+    pub magnitude: f64,
+}
+
+impl Row {
+    /// The error relative to the largest magnitude; an error where only zeros were expected is infinite.
+    pub fn relative(&self) -> f64 {
+        if self.error == 0.0 { 0.0 } else { self.error / self.magnitude }
+    }
+
+    /// Whether the relative error is beyond a tolerance, or no number.
+    pub fn is_beyond(&self, tolerance: f64) -> bool {
+        let relative = self.relative();
+        relative.is_nan() || relative > tolerance
+    }
+}
+
+/// What a comparison found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// The values that both have, in the order in which the plan computes them.
+    pub rows: Vec<Row>,
+    /// Names of steps whose values nobody knows, or whose layout says too little.
+    pub skipped: Vec<String>,
+}
+
+impl Comparison {
+    /// The first value beyond a tolerance.
+    pub fn first_beyond(&self, tolerance: f64) -> Option<&Row> {
+        self.rows.iter().find(|row| row.is_beyond(tolerance))
+    }
+}
+
+/// Every `f32` value of a graph by the reference interpreter.
+///
+/// # Errors
+/// If the inputs do not fit, or a node cannot be evaluated.
+pub fn reference_values(graph: &Graph, inputs: &[(String, ArrayD<f32>)]) -> Result<Values, rnc_reference::Error> {
+    let inputs: BTreeMap<String, Value> =
+        inputs.iter().map(|(name, array)| (name.clone(), Value::from(array.clone()))).collect();
+    let values = rnc_reference::run_all(graph, &inputs)?;
+    let named = values.into_iter().filter_map(|(id, value)| match value {
+        Value::F32(array) if graph.node(id).constant().is_none() => Some((graph.node(id).name().to_owned(), array)),
+        Value::F32(_) | Value::I64(_) => None,
+    });
+    let mut named: Values = named.collect();
+    for output in graph.outputs() {
+        if let Some(value) = named.get(graph.node(output.value).name()).cloned() {
+            named.entry(output.name.clone()).or_insert(value);
+        }
+    }
+    Ok(named)
+}
+
+/// Runs a session on inputs and holds what its steps and outputs compute against the values of the same names.
+///
+/// # Errors
+/// If the inputs do not fit.
+pub fn compare(session: &Session, inputs: &[(String, ArrayD<f32>)], expected: &Values) -> Result<Comparison, RunError> {
+    let plan = session.plan();
+    let mut differences: Vec<Option<Difference>> = plan.steps.iter().map(|_| None).collect();
+    let views: Vec<_> = inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
+    session.run_observed(&views, &mut |observed| {
+        let step = &plan.steps[observed.step];
+        if let Some(difference) = difference(plan, step, observed, expected) {
+            let of_step = &mut differences[observed.step];
+            *of_step = Some(of_step.map_or(difference, |before| before.and(difference)));
+        }
+    })?;
+    let mut comparison = Comparison { rows: Vec::new(), skipped: Vec::new() };
+    for (index, (step, difference)) in plan.steps.iter().zip(differences).enumerate() {
+        let name = name_of(plan, step);
+        match difference {
+            Some(Difference { error, magnitude }) => comparison.rows.push(Row {
+                step: index,
+                name: name.to_owned(),
+                dims: expected[name].shape().to_vec(),
+                error,
+                magnitude,
+            }),
+            None => comparison.skipped.push(name.to_owned()),
+        }
+    }
+    Ok(comparison)
+}
+
+/// The name of a step's value: an output's, if it is one.
+fn name_of<'p>(plan: &'p Plan, step: &'p Step) -> &'p str {
+    match step.operands[0] {
+        Operand::Output(port) => &plan.outputs[port].name,
+        Operand::Buffer(_) | Operand::Constant(_) | Operand::Input(_) => &step.name,
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Difference {
+    error: f64,
+    magnitude: f64,
+}
+
+impl Difference {
+    /// The larger of both; not a number is the largest.
+    fn and(self, other: Self) -> Self {
+        let larger = |a: f64, b: f64| if a.is_nan() || a > b { a } else { b };
+        Self { error: larger(self.error, other.error), magnitude: larger(self.magnitude, other.magnitude) }
+    }
+
+    fn of(found: f32, expected: f32) -> Self {
+        let same = found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan());
+        let magnitude = if expected.is_finite() { f64::from(expected.abs()) } else { 0.0 };
+        Self { error: if same { 0.0 } else { (f64::from(found) - f64::from(expected)).abs() }, magnitude }
+    }
+}
+
+/// How a step's samples differ from what was expected. `None` if that is not known.
+fn difference(plan: &Plan, step: &Step, observed: Observed<'_>, expected: &Values) -> Option<Difference> {
+    let expected = expected.get(name_of(plan, step))?;
+    let operands = footprint::operands(&step.kernel).ok()?;
+    let layout = Layout::of(step)?;
+    let mut result = None;
+    for sample in 0..observed.samples {
+        let found = &observed.result[sample * operands[0].sample_stride..][..operands[0].elements_per_sample];
+        if observed.first + sample >= expected.shape().first().copied()? {
+            return None;
+        }
+        let expected = expected.index_axis(Axis(0), observed.first + sample);
+        let expected = expected.as_standard_layout();
+        let expected = expected.as_slice()?;
+        if !layout.fits(found.len(), expected.len()) {
+            return None;
+        }
+        for (index, expected) in expected.iter().enumerate() {
+            let difference = Difference::of(found[layout.place(index)], *expected);
+            result = Some(result.map_or(difference, |before: Difference| before.and(difference)));
+        }
+    }
+    result
+}
+
+/// How a sample lies in memory.
+#[derive(Clone, Copy)]
+enum Layout {
+    Planar,
+    /// Blocked by channels, of so many pixels.
+    Blocked {
+        pixels: usize,
+    },
+}
+
+impl Layout {
+    /// The layout of a step's result, if the step says it. A copy may change the layout to any other; the caller's tensors are planar.
+    fn of(step: &Step) -> Option<Self> {
+        let blocked = |pixels: usize| Some(Self::Blocked { pixels });
+        match &step.kernel {
+            KernelSpec::Conv(conv) => blocked(conv.output.height * conv.output.width),
+            KernelSpec::Winograd(spec) => blocked(spec.conv.output.height * spec.conv.output.width),
+            KernelSpec::Strassen(spec) => blocked(spec.conv.output.height * spec.conv.output.width),
+            KernelSpec::Pool(pool) => blocked(pool.output[0] * pool.output[1]),
+            KernelSpec::Gemm(_) => blocked(1),
+            KernelSpec::Elementwise(elementwise) => match elementwise.space {
+                Space::Blocked { pixels, .. } => blocked(pixels),
+                Space::Flat { .. } => Some(Self::Planar),
+            },
+            KernelSpec::Softmax(_) => Some(Self::Planar),
+            KernelSpec::Copy(_) => matches!(step.operands[0], Operand::Output(_)).then_some(Self::Planar),
+        }
+    }
+
+    /// Whether a sample of so many elements in memory has so many values.
+    fn fits(self, found: usize, expected: usize) -> bool {
+        match self {
+            Self::Planar => found == expected,
+            Self::Blocked { pixels } => {
+                expected.is_multiple_of(pixels) && blocks(expected / pixels) * BLOCK * pixels == found
+            }
+        }
+    }
+
+    /// Where the element with this row-major index lies.
+    fn place(self, index: usize) -> usize {
+        match self {
+            Self::Planar => index,
+            Self::Blocked { pixels } => {
+                let (channel, pixel) = (index / pixels, index % pixels);
+                (channel / BLOCK * pixels + pixel) * BLOCK + channel % BLOCK
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blocked_value_has_sixteen_channels_of_a_pixel_together() {
+        let layout = Layout::Blocked { pixels: 6 };
+        assert!(layout.fits(2 * 16 * 6, 20 * 6) && !layout.fits(16 * 6, 20 * 6) && !layout.fits(16 * 6, 95));
+        // Channel 17, pixel 2.
+        assert_eq!(layout.place(17 * 6 + 2), 16 * 6 + 2 * 16 + 1);
+        assert!(Layout::Planar.fits(7, 7) && Layout::Planar.place(5) == 5);
+    }
+
+    #[test]
+    fn a_number_beside_none_is_beyond_every_tolerance() {
+        let row = |found, expected| {
+            let Difference { error, magnitude } = Difference::of(found, expected).and(Difference::of(1.0, 1.0));
+            Row { step: 0, name: String::new(), dims: vec![], error, magnitude }
+        };
+        for (found, expected) in [(f32::NAN, 1.0), (1.0, f32::NAN), (f32::INFINITY, 1.0), (1.0, f32::INFINITY)] {
+            assert!(row(found, expected).is_beyond(1e30), "{found} {expected}");
+        }
+        for same in [f32::NAN, f32::INFINITY, 0.0, -0.0] {
+            assert!(!row(same, same).is_beyond(0.0), "{same}");
+        }
+        assert!(!row(0.0, -0.0).is_beyond(0.0) && row(1.5, 1.0).is_beyond(0.1));
+    }
+}
