@@ -27,6 +27,9 @@ pub fn run(graph: &mut Graph, log: &mut Log) -> Result<Stats, PassError> {
         if needed.contains(&id) || *graph.op(id) == Op::Input {
             continue;
         }
+        if !log.may_apply() {
+            break;
+        }
         log.applied(shown(graph, id), "no output needs it");
         graph.remove(id);
         stats.applied += 1;

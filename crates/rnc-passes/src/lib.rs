@@ -35,7 +35,9 @@ pub mod merge_identical;
 
 pub use log::{Entry, Event, Log, Stats};
 pub use matching::PassError;
-pub use pipeline::{Error, Observer, PASSES, Pass, PassReport, Report, named, optimize, run, run_named, until};
+pub use pipeline::{
+    Error, Observer, PASSES, Pass, PassReport, Report, named, optimize, run, run_limited, run_named, until,
+};
 
 #[cfg(test)]
 mod random_graphs;

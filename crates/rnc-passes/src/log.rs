@@ -46,12 +46,31 @@ impl fmt::Display for Entry {
 pub struct Log {
     pass: &'static str,
     entries: Vec<Entry>,
+    /// Applications that are still allowed; any number if there is none.
+    left: Option<usize>,
 }
 
 impl Log {
     /// An empty log.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty log that allows so many applications: for finding the one that breaks something.
+    pub fn limited(applications: usize) -> Self {
+        Self { left: Some(applications), ..Self::default() }
+    }
+
+    /// Whether the running pass may do what it is about to do. A pass asks before each application, and ends if it may not.
+    pub fn may_apply(&mut self) -> bool {
+        match &mut self.left {
+            None => true,
+            Some(0) => false,
+            Some(left) => {
+                *left -= 1;
+                true
+            }
+        }
     }
 
     /// All lines, oldest first.
@@ -93,6 +112,13 @@ impl fmt::Display for Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_limited_log_allows_so_many_applications() {
+        let mut log = Log::limited(2);
+        assert_eq!([0; 4].map(|_| log.may_apply()), [true, true, false, false]);
+        assert!((0..100).all(|_| Log::new().may_apply()));
+    }
 
     #[test]
     fn prints_one_line_an_event_with_the_pass_that_wrote_it() {

@@ -54,6 +54,7 @@ pub(crate) fn sweep<T>(
             continue;
         }
         match find(graph, id) {
+            Ok(_) if !log.may_apply() => return Ok(stats),
             Ok(found) => {
                 let name = shown(graph, id);
                 let what = apply(graph, id, found)?;

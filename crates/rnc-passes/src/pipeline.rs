@@ -173,8 +173,20 @@ pub fn until<'p>(passes: &'p [Pass], name: &str) -> Result<&'p [Pass], Error> {
 /// # Errors
 /// As [`optimize`].
 pub fn run(graph: &mut Graph, passes: &[Pass], observe: Observer<'_>) -> Result<Report, Error> {
+    run_into(graph, passes, (Log::new(), observe))
+}
+
+/// Runs passes in the order given up to and including this many applications of all of them together.
+///
+/// # Errors
+/// As [`optimize`].
+pub fn run_limited(graph: &mut Graph, passes: &[Pass], applications: usize) -> Result<Report, Error> {
+    run_into(graph, passes, (Log::limited(applications), &mut |_, _| {}))
+}
+
+fn run_into(graph: &mut Graph, passes: &[Pass], (log, observe): (Log, Observer<'_>)) -> Result<Report, Error> {
     verify(graph).map_err(|source| Error::InvalidInput(Box::new(source)))?;
-    let mut report = Report::default();
+    let mut report = Report { log, ..Report::default() };
     for &Pass { name, run, .. } in passes {
         report.log.enter(name);
         let stats = run(graph, &mut report.log).map_err(|source| Error::Pass { pass: name, source })?;
@@ -266,6 +278,19 @@ mod tests {
         let few = named(&["fold_pad", "fuse_silu"]).unwrap();
         let error = until(&few, "fuse_activation").unwrap_err();
         assert_eq!(error.to_string(), "`fuse_activation` is not among the passes that are to run: fold_pad, fuse_silu");
+    }
+
+    #[test]
+    fn a_limit_of_applications_leaves_a_valid_graph_with_the_same_numbers_wherever_it_is() {
+        let before = parse(BLOCK).unwrap();
+        let all = optimize(&mut before.clone(), &mut |_, _| {}).unwrap().log;
+        let applied = |log: &Log| log.entries().iter().filter(|e| matches!(e.event, crate::Event::Applied(_))).count();
+        for limit in 0..=applied(&all) + 1 {
+            let mut graph = before.clone();
+            let report = run_limited(&mut graph, PASSES, limit).unwrap();
+            assert_eq!(applied(&report.log), limit.min(applied(&all)));
+            assert_same_numbers(&before, &graph);
+        }
     }
 
     #[test]

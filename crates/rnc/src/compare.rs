@@ -213,6 +213,29 @@ impl Layout {
     }
 }
 
+/// Numbers from -1 to 1, the same for the same seed (Steele, Lea and Flood's SplitMix64).
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// The numbers of a seed.
+    pub fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// An array of the next numbers, row-major.
+    pub fn array(&mut self, dims: &[usize]) -> ArrayD<f32> {
+        ArrayD::from_shape_simple_fn(dims, || self.next())
+    }
+
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 23) as f32 - 1.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

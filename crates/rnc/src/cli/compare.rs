@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayD;
-use rnc::compare::{self, Comparison, Values};
+use rnc::compare::{self, Comparison, Random, Values};
 use rnc::{Isa, Options, Plan, Session, Source};
 use serde::Serialize;
 
@@ -119,11 +119,8 @@ impl Compare {
             rnc::plan::Batch::Fixed(n) => n,
             rnc::plan::Batch::Symbolic => self.batch,
         };
-        let mut random = Random(self.seed);
-        let array = |dims: &[usize]| {
-            let dims: Vec<usize> = std::iter::once(batch).chain(dims.iter().copied()).collect();
-            ArrayD::from_shape_simple_fn(dims, || random.next())
-        };
+        let mut random = Random::new(self.seed);
+        let array = |dims: &[usize]| random.array(&[&[batch], dims].concat());
         let names = plan.inputs.iter().map(|port| port.name.clone());
         Ok(names.zip(plan.inputs.iter().map(|port| port.dims.as_slice()).map(array)).collect())
     }
@@ -174,16 +171,4 @@ struct Json<'a> {
     /// Index of the step.
     first_beyond: Option<usize>,
     values: &'a [compare::Row],
-}
-
-/// Numbers from -1 to 1, the same for the same seed (Steele, Lea and Flood's SplitMix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1u32 << 23) as f32 - 1.0
-    }
 }

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bisect;
 mod calibrate;
 mod compare;
 mod compile;
@@ -54,6 +55,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Opt(opt::Opt),
     Compare(compare::Compare),
+    Bisect(bisect::Bisect),
     Verify(verify::Verify),
     Zoo(zoo::Zoo),
     Isa(isa::Isas),
@@ -70,6 +72,7 @@ impl Cli {
             Command::Inspect(command) => command.run(),
             Command::Opt(command) => command.run(),
             Command::Compare(command) => command.run(),
+            Command::Bisect(command) => command.run(),
             Command::Verify(command) => command.run(),
             Command::Zoo(command) => command.run(),
             Command::Isa(command) => command.run(),
