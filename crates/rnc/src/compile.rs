@@ -11,6 +11,7 @@ use rnc_passes::Report;
 use rnc_plan::{Listing, Machine, Plan};
 
 use crate::error::{CompileError, WritePlanError};
+use crate::lint::{Lint, lint};
 use crate::tune::HostTuner;
 
 /// File name extension of graphs in the text syntax; any other file is an ONNX model.
@@ -43,6 +44,8 @@ pub enum Source<'a> {
 pub struct Compiled {
     /// The plan.
     pub plan: Plan,
+    /// What is odd about the model.
+    pub lints: Vec<Lint>,
     /// What the passes did.
     pub passes: Report,
     /// Operators before and after the passes.
@@ -63,7 +66,7 @@ pub struct OperatorCounts {
 /// How long the parts of a compilation took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {
-    /// Reading the file and making a graph of it.
+    /// Reading the file, making a graph of it, and looking that over.
     pub import: Duration,
     /// The passes, with the verifier after each.
     pub optimize: Duration,
@@ -120,6 +123,7 @@ fn compile_by(
             graph
         }
     };
+    let lints = lint(&graph);
     let import = start.elapsed();
     let (imported, operators) = (graph.to_string(), operator_count(&graph));
 
@@ -135,7 +139,7 @@ fn compile_by(
     let plan = lower(&verified, &choices)?;
     let times = Times { import, optimize, lower: start.elapsed() };
     let operators = OperatorCounts { imported: operators, optimized: operator_count(&graph) };
-    Ok(Compiled { plan, passes, operators, times })
+    Ok(Compiled { plan, lints, passes, operators, times })
 }
 
 /// Reads the graph of a model: of an ONNX file, or (with the extension `.rnc`) of a text in the IR's syntax, whose large constants are made

@@ -44,6 +44,7 @@ pub mod bisect;
 pub mod compare;
 mod compile;
 mod error;
+pub mod lint;
 pub mod machine;
 mod tune;
 

@@ -458,3 +458,19 @@ fn a_tolerance_that_accepts_anything_is_refused() {
         rnc(&["run", &fixture().plan, "--input", "x.npy", "--expect", "y.npz", &tolerance]).exits(2);
     }
 }
+
+#[test]
+fn compile_warns_of_what_is_odd_about_a_model_and_compiles_it() {
+    let folder = Folder::new();
+    let (model, plan) = (folder.path("odd.rnc"), folder.path("odd.plan"));
+    let text = "graph @odd(%x: f32[N,4,2,2]) -> (%y) {
+       @k = constant [1.0, 1e-40, 1.0, 0.0] : f32[4,1,1]
+       %y = mul(%x, @k)
+     }";
+    fs::write(&model, text).unwrap();
+    let run = rnc(&["compile", &model, "-o", &plan]).succeeds();
+    assert!(run.stderr.contains("warning: @k: 1 of 4 elements are denormal"), "{}", run.stderr);
+    assert!(fs::exists(&plan).unwrap());
+    let run = rnc(&["compile", &fixture().model, "-o", &plan]).succeeds();
+    assert!(!run.stderr.contains("warning:"), "{}", run.stderr);
+}

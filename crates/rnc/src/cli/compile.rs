@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rnc::lint::Lint;
 use rnc::plan::limits::MAX_BATCH;
 use rnc::{CompileOptions, Compiled, Isa, Source};
 
@@ -86,6 +87,7 @@ impl Compile {
         let start = Instant::now();
         rnc::write_plan(&compiled.plan, &self.output)?;
         let write = start.elapsed();
+        warn(&compiled.lints);
         if self.explain {
             note(compiled.passes.log.to_string().trim_end());
         }
@@ -95,9 +97,20 @@ impl Compile {
     }
 }
 
+/// Most oddities of a model that are shown.
+const MOST_WARNINGS: usize = 20;
+
+/// Shows what is odd about a model.
+pub(crate) fn warn(lints: &[Lint]) {
+    lints.iter().take(MOST_WARNINGS).for_each(|lint| note(format!("warning: {lint}")));
+    if let Some(more) = lints.len().checked_sub(MOST_WARNINGS).filter(|more| *more > 0) {
+        note(format!("warning: {more} more like these"));
+    }
+}
+
 /// What there is to say about a compilation, for people; ends with a line break.
 pub(crate) fn summary(compiled: &Compiled, write: Duration) -> String {
-    let Compiled { plan, passes, operators, times } = compiled;
+    let Compiled { plan, passes, operators, times, lints: _ } = compiled;
     let mut text = passes::table(passes);
     let mut line = |name: &str, value: String| writeln!(text, "{name:<12} {value}").expect("a string grows");
     line("operators", format!("{} after import, {} after the passes", operators.imported, operators.optimized));
