@@ -46,6 +46,15 @@ pub(crate) fn bypass(graph: &mut Graph, node: NodeId, instead: NodeId) {
     drop_unused_constants(graph, &operands);
 }
 
+/// Removes a node without a use, with the constants that only it used.
+pub(crate) fn drop_unused(graph: &mut Graph, id: NodeId) {
+    if graph.use_count(id) == 0 {
+        let operands = graph.operands(id).to_vec();
+        graph.remove(id);
+        drop_unused_constants(graph, &operands);
+    }
+}
+
 /// Removes those of `candidates` that are constants without a use.
 pub(crate) fn drop_unused_constants(graph: &mut Graph, candidates: &[NodeId]) {
     for id in candidates {

@@ -33,7 +33,7 @@ fn find(graph: &Graph, id: NodeId) -> Match<NodeId> {
 }
 
 /// Whether the operator is the identity on its one operand, given that the types of operand and result are equal.
-fn changes_nothing(op: &Op) -> bool {
+pub(crate) fn changes_nothing(op: &Op) -> bool {
     match op {
         // Same type, same elements in the same order.
         Op::Identity | Op::Reshape(_) | Op::Expand(_) | Op::Concat(_) => true,

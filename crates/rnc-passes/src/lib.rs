@@ -21,6 +21,7 @@ mod pipeline;
 pub mod batchnorm_to_scale_shift;
 pub mod canonicalize_linear;
 pub mod canonicalize_pool;
+pub mod compose_moves;
 pub mod eliminate_dead;
 pub mod eliminate_identity;
 pub mod fold_batchnorm;

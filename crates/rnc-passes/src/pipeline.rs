@@ -5,9 +5,9 @@ use rnc_ir::{Graph, VerifyError, verify};
 use crate::log::{Log, Stats};
 use crate::matching::PassError;
 use crate::{
-    batchnorm_to_scale_shift, canonicalize_linear, canonicalize_pool, eliminate_dead, eliminate_identity,
-    fold_batchnorm, fold_constants, fold_into_next, fold_pad, fold_scale_shift, fuse_activation, fuse_residual_add,
-    fuse_silu, merge_identical,
+    batchnorm_to_scale_shift, canonicalize_linear, canonicalize_pool, compose_moves, eliminate_dead,
+    eliminate_identity, fold_batchnorm, fold_constants, fold_into_next, fold_pad, fold_scale_shift, fuse_activation,
+    fuse_residual_add, fuse_silu, merge_identical,
 };
 
 /// One entry of [`PASSES`].
@@ -26,6 +26,7 @@ pub const PASSES: &[Pass] = &[
     Pass { name: "eliminate_dead", about: "removes nodes that no output needs", run: eliminate_dead::run },
     Pass { name: "eliminate_identity", about: "removes operators that change nothing", run: eliminate_identity::run },
     Pass { name: "fold_constants", about: "computes nodes whose operands are constants", run: fold_constants::run },
+    Pass { name: "compose_moves", about: "makes one of two slices, transpositions, …", run: compose_moves::run },
     Pass {
         name: "canonicalize_pool",
         about: "writes whole-image means and maxima as pools",

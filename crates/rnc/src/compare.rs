@@ -130,6 +130,11 @@ impl Difference {
         Self { error: larger(self.error, other.error), magnitude: larger(self.magnitude, other.magnitude) }
     }
 
+    /// The one with the smaller error; not a number is the largest.
+    fn or(self, other: Self) -> Self {
+        if self.error.is_nan() || other.error < self.error { other } else { self }
+    }
+
     fn of(found: f32, expected: f32) -> Self {
         let same = found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan());
         let magnitude = if expected.is_finite() { f64::from(expected.abs()) } else { 0.0 };
@@ -141,7 +146,7 @@ impl Difference {
 fn difference(plan: &Plan, step: &Step, observed: Observed<'_>, expected: &Values) -> Option<Difference> {
     let expected = expected.get(name_of(plan, step))?;
     let operands = footprint::operands(&step.kernel).ok()?;
-    let layout = Layout::of(step)?;
+    let pixels = expected.shape().iter().skip(2).product();
     let mut result = None;
     for sample in 0..observed.samples {
         let found = &observed.result[sample * operands[0].sample_stride..][..operands[0].elements_per_sample];
@@ -151,13 +156,10 @@ fn difference(plan: &Plan, step: &Step, observed: Observed<'_>, expected: &Value
         let expected = expected.index_axis(Axis(0), observed.first + sample);
         let expected = expected.as_standard_layout();
         let expected = expected.as_slice()?;
-        if !layout.fits(found.len(), expected.len()) {
-            return None;
-        }
-        for (index, expected) in expected.iter().enumerate() {
-            let difference = Difference::of(found[layout.place(index)], *expected);
-            result = Some(result.map_or(difference, |before: Difference| before.and(difference)));
-        }
+        let layouts = Layout::of(step, pixels).into_iter().flatten();
+        let fitting = layouts.filter(|layout| layout.fits(found.len(), expected.len()));
+        let of_sample = fitting.map(|layout| layout.difference(found, expected)).reduce(Difference::or)?;
+        result = Some(result.map_or(of_sample, |before: Difference| before.and(of_sample)));
     }
     result
 }
@@ -173,9 +175,10 @@ enum Layout {
 }
 
 impl Layout {
-    /// The layout of a step's result, if the step says it. A copy may change the layout to any other; the caller's tensors are planar.
-    fn of(step: &Step) -> Option<Self> {
-        let blocked = |pixels: usize| Some(Self::Blocked { pixels });
+    /// The layout of a step's result, whose images have so many pixels. A copy may change the layout and does not say to which: it has two, of which the one
+    /// that fits better is meant.
+    fn of(step: &Step, pixels: usize) -> [Option<Self>; 2] {
+        let blocked = |pixels: usize| [Some(Self::Blocked { pixels }), None];
         match &step.kernel {
             KernelSpec::Conv(conv) => blocked(conv.output.height * conv.output.width),
             KernelSpec::Winograd(spec) => blocked(spec.conv.output.height * spec.conv.output.width),
@@ -184,11 +187,20 @@ impl Layout {
             KernelSpec::Gemm(_) => blocked(1),
             KernelSpec::Elementwise(elementwise) => match elementwise.space {
                 Space::Blocked { pixels, .. } => blocked(pixels),
-                Space::Flat { .. } => Some(Self::Planar),
+                Space::Flat { .. } => [Some(Self::Planar), None],
             },
-            KernelSpec::Softmax(_) => Some(Self::Planar),
-            KernelSpec::Copy(_) => matches!(step.operands[0], Operand::Output(_)).then_some(Self::Planar),
+            KernelSpec::Softmax(_) => [Some(Self::Planar), None],
+            // The caller's tensors are planar.
+            KernelSpec::Copy(_) if matches!(step.operands[0], Operand::Output(_)) => [Some(Self::Planar), None],
+            KernelSpec::Copy(_) => [Some(Self::Planar), Some(Self::Blocked { pixels })],
         }
+    }
+
+    /// The largest difference between a sample in memory and what was expected, row-major.
+    fn difference(self, found: &[f32], expected: &[f32]) -> Difference {
+        let of_element = |(index, expected): (usize, &f32)| Difference::of(found[self.place(index)], *expected);
+        let none = Difference { error: 0.0, magnitude: 0.0 };
+        expected.iter().enumerate().map(of_element).fold(none, Difference::and)
     }
 
     /// Whether a sample of so many elements in memory has so many values.
@@ -196,7 +208,7 @@ impl Layout {
         match self {
             Self::Planar => found == expected,
             Self::Blocked { pixels } => {
-                expected.is_multiple_of(pixels) && blocks(expected / pixels) * BLOCK * pixels == found
+                pixels > 0 && expected.is_multiple_of(pixels) && blocks(expected / pixels) * BLOCK * pixels == found
             }
         }
     }
