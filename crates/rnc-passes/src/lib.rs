@@ -30,6 +30,7 @@ pub mod fold_into_next;
 pub mod fold_pad;
 pub mod fold_scale_shift;
 pub mod fuse_activation;
+pub mod fuse_hard_swish;
 pub mod fuse_residual_add;
 pub mod fuse_silu;
 pub mod merge_identical;

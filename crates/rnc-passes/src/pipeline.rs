@@ -7,7 +7,7 @@ use crate::matching::PassError;
 use crate::{
     batchnorm_to_scale_shift, canonicalize_linear, canonicalize_pool, compose_moves, eliminate_dead,
     eliminate_identity, fold_batchnorm, fold_constants, fold_into_next, fold_pad, fold_scale_shift, fuse_activation,
-    fuse_residual_add, fuse_silu, merge_identical,
+    fuse_hard_swish, fuse_residual_add, fuse_silu, merge_identical,
 };
 
 /// One entry of [`PASSES`].
@@ -65,6 +65,7 @@ pub const PASSES: &[Pass] = &[
         run: batchnorm_to_scale_shift::run,
     },
     Pass { name: "fuse_silu", about: "writes x · sigmoid(x) as one function", run: fuse_silu::run },
+    Pass { name: "fuse_hard_swish", about: "writes x · hard_sigmoid(x) as one function", run: fuse_hard_swish::run },
     // Residuals before activations: conv → add → relu becomes conv(residual) → relu and then one convolution.
     Pass { name: "fuse_residual_add", about: "adds a shortcut inside a convolution", run: fuse_residual_add::run },
     Pass { name: "fuse_activation", about: "applies relu and clip inside conv2d and gemm", run: fuse_activation::run },

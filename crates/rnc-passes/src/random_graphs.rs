@@ -59,6 +59,7 @@ enum Then {
     Function(&'static str),
     Constant { operator: &'static str, first: bool, shape: &'static str },
     Silu,
+    HardSwish,
 }
 
 /// How the network ends.
@@ -121,6 +122,7 @@ fn then() -> impl Strategy<Value = Then> {
         3 => prop::sample::select(functions).prop_map(Then::Function),
         1 => constant.prop_map(|(operator, first, shape)| Then::Constant { operator, first, shape }),
         1 => Just(Then::Silu),
+        1 => Just(Then::HardSwish),
     ]
 }
 
@@ -323,6 +325,10 @@ impl Writer {
                 // A division by a value near zero would drown the comparison.
                 let operands = if first && operator != "div" { [&*constant, &name] } else { [&*name, &constant] };
                 self.line(operator, &operands)
+            }
+            Then::HardSwish => {
+                let gate = self.line("hard_sigmoid {alpha=0.16666667, beta=0.5}", &[&name]);
+                self.line("mul", &[&name, &gate])
             }
             Then::Silu => {
                 let gate = self.line("sigmoid", &[&name]);
