@@ -92,7 +92,7 @@ fn node(f: &mut fmt::Formatter<'_>, graph: &Graph, id: NodeId, op: &Op) -> fmt::
 }
 
 /// Labels of the operands that are there or not, which are the last ones.
-fn operand_labels(op: &Op) -> Vec<&'static str> {
+pub fn operand_labels(op: &Op) -> Vec<&'static str> {
     match op {
         Op::Conv2d(conv) => {
             [("bias", conv.bias), ("residual", conv.residual)].iter().filter(|l| l.1).map(|l| l.0).collect()
@@ -121,10 +121,11 @@ fn operand_labels(op: &Op) -> Vec<&'static str> {
     }
 }
 
-/// Names and values of attributes in the order of printing, without those that have their default.
-type Attributes = Vec<(&'static str, String)>;
+/// Names and values of attributes.
+pub type Attributes = Vec<(&'static str, String)>;
 
-fn attributes(op: &Op) -> Attributes {
+/// An operator's attributes as they are printed and in that order, without those that have their default.
+pub fn attributes(op: &Op) -> Attributes {
     match op {
         Op::Conv2d(conv) => {
             let mut list = window(&conv.window);

@@ -64,3 +64,15 @@ fn inspect_says_what_each_convolution_was_chosen_from_and_how_exact_it_is() {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
     }
 }
+
+#[test]
+fn dot_draws_the_graph_of_a_plan_and_of_a_model() {
+    let plan = rnc(&["inspect", &fixture().plan, "--dot"]).succeeds().stdout;
+    let model = rnc(&["inspect", &fixture().model, "--dot"]).succeeds().stdout;
+    assert!(plan.starts_with("digraph ") && plan.ends_with("}\n"), "{plan}");
+    let operators = |dot: &str| dot.lines().filter(|line| line.contains("[label=\"conv2d 3×3")).count();
+    assert_eq!((operators(&plan), operators(&model)), (16, 16));
+    let imported = rnc(&["inspect", &fixture().plan, "--dot", "--ir", "imported"]).succeeds().stdout;
+    assert!(imported.contains("batch_norm") && !plan.contains("batch_norm"), "{imported}");
+    rnc(&["inspect", &fixture().plan, "--dot", "--json"]).exits(2);
+}

@@ -1,6 +1,7 @@
 //! `rnc inspect`.
 
 mod choices;
+mod dot;
 pub(crate) mod kernel;
 mod report;
 
@@ -21,6 +22,7 @@ Examples:
   rnc inspect resnet50.plan --choices            why each convolution is computed as it is
   rnc inspect resnet50.plan --ir optimized       the graph after the passes
   rnc inspect resnet50.onnx --ir imported        a model's graph before them
+  rnc inspect resnet50.plan --dot | dot -Tsvg > resnet50.svg
   rnc inspect resnet50.plan --steps --json | jq '.steps[].kernel'
 
 A file that starts as a plan is one; one that ends in .onnx is a model, one that ends in .rnc a graph in the text syntax. Of a
@@ -39,6 +41,9 @@ pub(crate) struct Inspect {
     /// Print the graph after import or after the passes.
     #[arg(long, value_name = "WHEN")]
     ir: Option<When>,
+    /// Print the graph (that of --ir, or the optimized one) in the language of Graphviz.
+    #[arg(long, conflicts_with_all = ["json", "steps", "choices", "memory"])]
+    dot: bool,
     /// List the steps: kernel, shapes, work, weights.
     #[arg(long)]
     steps: bool,
@@ -67,6 +72,13 @@ impl Inspect {
         if self.json {
             return say::json(&report);
         }
+        if self.dot {
+            let text = report.ir.as_deref().unwrap_or_default();
+            let graph = rnc::ir::parse(text).map_err(|error| {
+                Failure::failed(format!("the graph in {} cannot be read: {error}", self.file.display()))
+            })?;
+            return say::data(&dot::dot(&graph));
+        }
         match &report.ir {
             // The graph alone, so that it can be piped to where graphs are read.
             Some(ir) if !self.sections() => say::data(ir),
@@ -90,7 +102,7 @@ impl Inspect {
 
     fn model(&self) -> Result<Report, Failure> {
         let options = self.dims.options(Isa::best())?;
-        if let (Some(when), false) = (self.ir, self.sections()) {
+        if let (Some(when), false) = (self.when(), self.sections()) {
             return self.graph(when, &options);
         }
         let plan = rnc::compile(Source::File(&self.file), &options)?.plan;
@@ -108,6 +120,11 @@ impl Inspect {
         Ok(Report { name: graph.name().to_owned(), ir: Some(graph.to_string()), ..Report::default() })
     }
 
+    /// Which graph was asked for, if any.
+    fn when(&self) -> Option<When> {
+        self.ir.or(self.dot.then_some(When::Optimized))
+    }
+
     /// Whether anything but the graph was asked for.
     fn sections(&self) -> bool {
         self.steps || self.choices || self.memory
@@ -123,7 +140,7 @@ impl Inspect {
         if self.memory {
             report.memory = Some(report::memory(plan));
         }
-        report.ir = self.ir.map(|when| match when {
+        report.ir = self.when().map(|when| match when {
             When::Imported => plan.listing.imported.clone(),
             When::Optimized => plan.listing.optimized.clone(),
         });
