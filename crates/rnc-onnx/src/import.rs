@@ -9,6 +9,7 @@ use rnc_ir::Graph;
 use crate::attributes::Attributes;
 use crate::error::{Fault, ImportError, Place, Problem};
 use crate::node::{NodeCx, place};
+use crate::oddities::{self, Oddity};
 use crate::order::{self, Order};
 use crate::state::{State, Value};
 use crate::{model, ops, signature, tensors};
@@ -26,11 +27,23 @@ pub struct ImportOptions {
 /// # Errors
 /// If the file cannot be read, is no ONNX model, or uses what rnc does not know.
 pub fn import_file(path: &Path, options: &ImportOptions) -> Result<Graph, ImportError> {
+    import_file_noting(path, options, &mut Vec::new())
+}
+
+/// Imports as [`import_file`] does, and notes what is odd about the file.
+///
+/// # Errors
+/// As [`import_file`].
+pub fn import_file_noting(
+    path: &Path,
+    options: &ImportOptions,
+    oddities: &mut Vec<Oddity>,
+) -> Result<Graph, ImportError> {
     let bytes = std::fs::read(path).map_err(|source| ImportError::Io { path: path.to_owned(), source })?;
     let model = model::parse(&bytes)?;
     // The parsed model holds a copy of the weights, the graph will hold another.
     drop(bytes);
-    import_model(model, path.parent(), options)
+    import_model(model, path.parent(), options, oddities)
 }
 
 /// Imports a model from bytes. `base_dir` is the folder for external data, if it may be read.
@@ -38,13 +51,19 @@ pub fn import_file(path: &Path, options: &ImportOptions) -> Result<Graph, Import
 /// # Errors
 /// If the bytes are no ONNX model, or it uses what rnc does not know. Never panics, whatever the bytes.
 pub fn import_bytes(bytes: &[u8], base_dir: Option<&Path>, options: &ImportOptions) -> Result<Graph, ImportError> {
-    import_model(model::parse(bytes)?, base_dir, options)
+    import_model(model::parse(bytes)?, base_dir, options, &mut Vec::new())
 }
 
-fn import_model(mut model: ModelProto, base_dir: Option<&Path>, options: &ImportOptions) -> Result<Graph, ImportError> {
+fn import_model(
+    mut model: ModelProto,
+    base_dir: Option<&Path>,
+    options: &ImportOptions,
+    oddities: &mut Vec<Oddity>,
+) -> Result<Graph, ImportError> {
     let opset = model::opset(&model)?;
     let mut proto = model.graph.take().unwrap_or_default();
     let mut problems = model::problems(&model, &proto, opset);
+    oddities.extend(oddities::find(&model, &proto, opset));
     let name = if proto.name.is_empty() { "model" } else { &proto.name };
     let mut state = State::new(Graph::new(name), opset, base_dir.map(Path::to_owned));
     collect_names(&proto, &mut state);

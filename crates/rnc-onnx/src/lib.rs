@@ -19,6 +19,7 @@ mod external;
 mod import;
 mod model;
 mod node;
+mod oddities;
 mod ops;
 mod order;
 mod proto;
@@ -32,4 +33,5 @@ mod wire;
 
 pub use error::{ExportError, ImportError, Place, Problem};
 pub use export::export;
-pub use import::{ImportOptions, import_bytes, import_file};
+pub use import::{ImportOptions, import_bytes, import_file, import_file_noting};
+pub use oddities::Oddity;

@@ -13,7 +13,7 @@
 //! * reshapes: the elements stay in their order, so the last shape alone counts;
 //! * paddings of the same value: the amounts add up.
 //!
-//! Two that undo each other go. Exporters slice axis by axis (the shortcuts of ResNets for CIFAR), and converters between layouts wrap each operator in
+//! Two that undo each other go. Exporters slice axis by axis (the shortcuts of residual networks for CIFAR-10), and converters between layouts wrap each operator in
 //! transpositions.
 
 use rnc_ir::op::{Pad, Slice, Transpose};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rnc_ir::{Graph, Op};
 use rnc_lower::{LowerOptions, Tuner, lower};
-use rnc_onnx::ImportOptions;
+use rnc_onnx::{ImportOptions, Oddity};
 use rnc_passes::Report;
 use rnc_plan::{Listing, Machine, Plan};
 
@@ -116,14 +116,15 @@ fn compile_by(
     tuner: Option<&dyn Tuner>,
 ) -> Result<Compiled, CompileError> {
     let start = Instant::now();
+    let mut oddities = Vec::new();
     let mut graph = match source {
-        Source::File(path) => import_file(path, options)?,
+        Source::File(path) => import_noting(path, options, &mut oddities)?,
         Source::Graph(graph) => {
             refuse_dims(options)?;
             graph
         }
     };
-    let lints = lint(&graph);
+    let lints = oddities.into_iter().map(Lint::from).chain(lint(&graph)).collect();
     let import = start.elapsed();
     let (imported, operators) = (graph.to_string(), operator_count(&graph));
 
@@ -148,10 +149,13 @@ fn compile_by(
 /// # Errors
 /// As [`compile_file`].
 pub fn import_file(path: impl AsRef<Path>, options: &CompileOptions) -> Result<Graph, CompileError> {
-    let path = path.as_ref();
+    import_noting(path.as_ref(), options, &mut Vec::new())
+}
+
+fn import_noting(path: &Path, options: &CompileOptions, oddities: &mut Vec<Oddity>) -> Result<Graph, CompileError> {
     if path.extension().is_none_or(|extension| extension != GRAPH_EXTENSION) {
         let options = ImportOptions { dims: options.dims.clone() };
-        return rnc_onnx::import_file(path, &options)
+        return rnc_onnx::import_file_noting(path, &options, oddities)
             .map_err(|error| CompileError::Import { path: path.to_owned(), error: Box::new(error) });
     }
     refuse_dims(options)?;

@@ -4,11 +4,12 @@ use std::fmt;
 
 use rnc_ir::op::Conv2d;
 use rnc_ir::{Graph, NodeId, Op, Tensor};
+use rnc_onnx::Oddity;
 
 /// One oddity. Prints as `@conv1.weight: 2 of 9408 elements are NaN, the first at [0,1,2,3]; every result that they take part in is NaN`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lint {
-    /// The node: `%bn1`, or `@conv1.weight` for a constant.
+    /// The node: `%bn1`, or `@conv1.weight` for a constant; `the model` for what concerns its file.
     pub node: String,
     /// What was found, with numbers.
     pub found: String,
@@ -19,6 +20,12 @@ pub struct Lint {
 impl fmt::Display for Lint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}; {}", self.node, self.found, self.remedy)
+    }
+}
+
+impl From<Oddity> for Lint {
+    fn from(Oddity { found, remedy }: Oddity) -> Self {
+        Self { node: "the model".to_owned(), found, remedy }
     }
 }
 
