@@ -10,7 +10,7 @@ use rnc_ir::{Dim, Graph, NodeId, Op};
 use rnc_passes::{Event, Log, Pass, run_limited};
 use rnc_reference::Value;
 
-use crate::compare::Random;
+use crate::compare::{Difference, Random};
 
 /// What to run, and on what.
 #[derive(Clone, Debug)]
@@ -151,16 +151,9 @@ fn distance(graph: &Graph, inputs: &Inputs, expected: &BTreeMap<String, Value>) 
             }
             return Err(format!("output `{name}` has other numbers"));
         };
-        let finite = expected.iter().filter(|v| v.is_finite());
-        let largest = finite.fold(f64::MIN_POSITIVE, |largest, v| largest.max(f64::from(v.abs())));
-        for (a, b) in found.iter().zip(expected) {
-            if a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()) {
-                continue;
-            }
-            let apart = (f64::from(*a) - f64::from(*b)).abs() / largest;
-            // Not a number is the largest of all.
-            worst = if apart.is_nan() { f64::INFINITY } else { worst.max(apart) };
-        }
+        let relative = Difference::between(found, expected).relative();
+        // Not a number is the largest of all.
+        worst = if relative.is_nan() { f64::INFINITY } else { worst.max(relative) };
     }
     Ok(worst)
 }

@@ -21,23 +21,9 @@ pub struct Row {
     pub name: String,
     /// Its dimensions, batch first.
     pub dims: Vec<usize>,
-    /// The largest distance between two elements; NaN if one of them is not a number and the other is.
-    pub error: f64,
-    /// The largest magnitude that was expected.
-    pub magnitude: f64,
-}
-
-impl Row {
-    /// The error relative to the largest magnitude; an error where only zeros were expected is infinite.
-    pub fn relative(&self) -> f64 {
-        if self.error == 0.0 { 0.0 } else { self.error / self.magnitude }
-    }
-
-    /// Whether the relative error is beyond a tolerance, or no number.
-    pub fn is_beyond(&self, tolerance: f64) -> bool {
-        let relative = self.relative();
-        relative.is_nan() || relative > tolerance
-    }
+    /// How far it is from what was expected.
+    #[serde(flatten)]
+    pub difference: Difference,
 }
 
 /// What a comparison found.
@@ -52,7 +38,7 @@ pub struct Comparison {
 impl Comparison {
     /// The first value beyond a tolerance.
     pub fn first_beyond(&self, tolerance: f64) -> Option<&Row> {
-        self.rows.iter().find(|row| row.is_beyond(tolerance))
+        self.rows.iter().find(|row| row.difference.is_beyond(tolerance))
     }
 }
 
@@ -96,13 +82,10 @@ pub fn compare(session: &Session, inputs: &[(String, ArrayD<f32>)], expected: &V
     for (index, (step, difference)) in plan.steps.iter().zip(differences).enumerate() {
         let name = name_of(plan, step);
         match difference {
-            Some(Difference { error, magnitude }) => comparison.rows.push(Row {
-                step: index,
-                name: name.to_owned(),
-                dims: expected[name].shape().to_vec(),
-                error,
-                magnitude,
-            }),
+            Some(difference) => {
+                let dims = expected[name].shape().to_vec();
+                comparison.rows.push(Row { step: index, name: name.to_owned(), dims, difference });
+            }
             None => comparison.skipped.push(name.to_owned()),
         }
     }
@@ -117,13 +100,33 @@ fn name_of<'p>(plan: &'p Plan, step: &'p Step) -> &'p str {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Difference {
-    error: f64,
-    magnitude: f64,
+/// How far numbers are from those that were expected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Difference {
+    /// The largest distance; NaN if a number is NaN in one and not in the other.
+    pub error: f64,
+    /// The largest finite magnitude that was expected.
+    pub magnitude: f64,
 }
 
 impl Difference {
+    /// Between numbers in the same order.
+    pub fn between<'a>(found: impl IntoIterator<Item = &'a f32>, expected: impl IntoIterator<Item = &'a f32>) -> Self {
+        let of_pair = |(found, expected): (&f32, &f32)| Self::of(*found, *expected);
+        found.into_iter().zip(expected).map(of_pair).fold(Self::default(), Self::and)
+    }
+
+    /// The error relative to the largest magnitude; an error where only zeros were expected is infinite.
+    pub fn relative(self) -> f64 {
+        if self.error == 0.0 { 0.0 } else { self.error / self.magnitude }
+    }
+
+    /// Whether the relative error is beyond a tolerance, or no number.
+    pub fn is_beyond(self, tolerance: f64) -> bool {
+        let relative = self.relative();
+        relative.is_nan() || relative > tolerance
+    }
+
     /// The larger of both; not a number is the largest.
     fn and(self, other: Self) -> Self {
         let larger = |a: f64, b: f64| if a.is_nan() || a > b { a } else { b };
@@ -198,9 +201,7 @@ impl Layout {
 
     /// The largest difference between a sample in memory and what was expected, row-major.
     fn difference(self, found: &[f32], expected: &[f32]) -> Difference {
-        let of_element = |(index, expected): (usize, &f32)| Difference::of(found[self.place(index)], *expected);
-        let none = Difference { error: 0.0, magnitude: 0.0 };
-        expected.iter().enumerate().map(of_element).fold(none, Difference::and)
+        Difference::between((0..expected.len()).map(|index| &found[self.place(index)]), expected)
     }
 
     /// Whether a sample of so many elements in memory has so many values.
@@ -263,10 +264,7 @@ mod tests {
 
     #[test]
     fn a_number_beside_none_is_beyond_every_tolerance() {
-        let row = |found, expected| {
-            let Difference { error, magnitude } = Difference::of(found, expected).and(Difference::of(1.0, 1.0));
-            Row { step: 0, name: String::new(), dims: vec![], error, magnitude }
-        };
+        let row = |found: f32, expected: f32| Difference::between(&[found, 1.0], &[expected, 1.0]);
         for (found, expected) in [(f32::NAN, 1.0), (1.0, f32::NAN), (f32::INFINITY, 1.0), (1.0, f32::INFINITY)] {
             assert!(row(found, expected).is_beyond(1e30), "{found} {expected}");
         }
@@ -274,5 +272,20 @@ mod tests {
             assert!(!row(same, same).is_beyond(0.0), "{same}");
         }
         assert!(!row(0.0, -0.0).is_beyond(0.0) && row(1.5, 1.0).is_beyond(0.1));
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp, reason = "these numbers are exact")]
+    fn errors_are_relative_to_the_largest_magnitude_and_nan_is_no_number() {
+        let relative = |found: &[f32], expected: &[f32]| Difference::between(found, expected).relative();
+        let expected = [10.0, 0.0];
+        assert_eq!(relative(&[10.0, 1.0], &expected), 0.1);
+        assert_eq!(relative(&expected, &expected), 0.0);
+        assert!(relative(&[10.0, f32::NAN], &expected).is_nan());
+        assert!(relative(&[1.0], &[0.0]).is_infinite());
+        let infinite = [f32::INFINITY, 2.0];
+        assert_eq!(relative(&infinite, &infinite), 0.0);
+        assert_eq!(relative(&[f32::INFINITY, 3.0], &infinite), 0.5);
+        assert!(relative(&[1.0, 2.0], &infinite).is_infinite());
     }
 }

@@ -93,7 +93,7 @@ impl Compare {
             let message = format!(
                 "`{}` is off by {:.3e} of its largest magnitude, allowed {:.3e}",
                 row.name,
-                row.relative(),
+                row.difference.relative(),
                 self.tolerance
             );
             Err(Failure::new(Kind::Mismatch, message))
@@ -152,8 +152,8 @@ impl Compare {
                 row.name.clone(),
                 kernel::describe(&plan.steps[row.step].kernel),
                 dims.join("×"),
-                format!("{:.1e}", row.error),
-                format!("{:.1e}", row.relative()),
+                format!("{:.1e}", row.difference.error),
+                format!("{:.1e}", row.difference.relative()),
                 if first == Some(row.step) { "← first beyond the tolerance".to_owned() } else { String::new() },
             ]);
         }

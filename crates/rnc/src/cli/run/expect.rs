@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use ndarray::ArrayD;
+use rnc::compare::Difference;
 
 use super::super::failure::{Failure, Kind};
 use super::super::say::note;
@@ -24,7 +25,7 @@ pub(super) fn compare(outputs: &[(String, ArrayD<f32>)], path: &Path, tolerance:
             wrong.push(format!("`{name}` has shape {:?}, expected {:?}", found.shape(), expected.shape()));
             continue;
         }
-        let error = relative_error(found, expected);
+        let error = Difference::between(found, expected).relative();
         note(format!("{name}: error {error:.3e} of the largest magnitude, allowed {tolerance:.3e}"));
         if error.is_nan() || error > tolerance {
             wrong.push(format!("`{name}` is off by {error:.3e} of the largest magnitude, allowed {tolerance:.3e}"));
@@ -37,45 +38,5 @@ pub(super) fn compare(outputs: &[(String, ArrayD<f32>)], path: &Path, tolerance:
         Ok(())
     } else {
         Err(Failure::new(Kind::Mismatch, format!("outputs differ: {}", wrong.join("; "))))
-    }
-}
-
-/// The largest difference over the largest finite magnitude expected. NaN if a number is NaN in one and not in the other.
-#[allow(clippy::float_cmp, reason = "equal numbers, infinities among them, have no difference")]
-fn relative_error(found: &ArrayD<f32>, expected: &ArrayD<f32>) -> f64 {
-    let finite = expected.iter().filter(|value| value.is_finite());
-    let largest = finite.fold(0.0f64, |largest, value| largest.max(f64::from(value.abs())));
-    let mut worst = 0.0f64;
-    for (found, expected) in found.iter().zip(expected) {
-        if found == expected || (found.is_nan() && expected.is_nan()) {
-            continue;
-        }
-        let error = (f64::from(*found) - f64::from(*expected)).abs();
-        if error.is_nan() {
-            return f64::NAN;
-        }
-        worst = worst.max(error);
-    }
-    if worst == 0.0 { 0.0 } else { worst / largest }
-}
-
-#[cfg(test)]
-#[allow(clippy::float_cmp, reason = "these numbers are exact")]
-mod tests {
-    use ndarray::array;
-
-    use super::*;
-
-    #[test]
-    fn errors_are_relative_to_the_largest_magnitude_and_nan_is_no_number() {
-        let expected = array![10.0f32, 0.0].into_dyn();
-        assert_eq!(relative_error(&array![10.0, 1.0].into_dyn(), &expected), 0.1);
-        assert_eq!(relative_error(&expected, &expected), 0.0);
-        assert!(relative_error(&array![10.0, f32::NAN].into_dyn(), &expected).is_nan());
-        assert!(relative_error(&array![1.0].into_dyn(), &array![0.0].into_dyn()).is_infinite());
-        let infinite = array![f32::INFINITY, 2.0].into_dyn();
-        assert_eq!(relative_error(&infinite, &infinite), 0.0);
-        assert_eq!(relative_error(&array![f32::INFINITY, 3.0].into_dyn(), &infinite), 0.5);
-        assert!(relative_error(&array![1.0, 2.0].into_dyn(), &infinite).is_infinite());
     }
 }
