@@ -78,6 +78,11 @@ impl Log {
         &self.entries
     }
 
+    /// The applications, oldest first.
+    pub fn applications(&self) -> impl DoubleEndedIterator<Item = &Entry> {
+        self.entries.iter().filter(|e| matches!(e.event, Event::Applied(_)))
+    }
+
     /// The refusals, oldest first.
     pub fn refusals(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().filter(|e| matches!(e.event, Event::Refused(_)))

@@ -30,7 +30,7 @@ pub(crate) fn rewritten(run: Run, text: &str) -> (Graph, Log) {
     let mut log = Log::new();
     let stats = run(&mut after, &mut log).unwrap_or_else(|e| panic!("{e}\n{text}"));
     assert_eq!(stats.refused, log.refusals().count());
-    assert_eq!(stats.applied, log.entries().iter().filter(|e| matches!(e.event, Event::Applied(_))).count());
+    assert_eq!(stats.applied, log.applications().count());
     verify(&after).unwrap_or_else(|e| panic!("{e}\n{after}"));
     assert_same_numbers(&before, &after);
     (after, log)

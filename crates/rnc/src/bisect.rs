@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::ArrayD;
-use rnc_ir::{Dim, Graph, NodeId, Op};
-use rnc_passes::{Event, Log, Pass, run_limited};
+use rnc_ir::{DType, Dim, Graph, NodeId, Op};
+use rnc_passes::{Log, Pass, run_limited};
 use rnc_reference::Value;
 
 use crate::compare::{Difference, Random};
@@ -19,8 +19,10 @@ pub struct Question<'a> {
     pub graph: &'a Graph,
     /// The passes, in order.
     pub passes: &'a [Pass],
-    /// Inputs of the graph by name.
-    pub inputs: &'a [(String, ArrayD<f32>)],
+    /// Samples of random input, numbers from -1 to 1, and their seed.
+    pub batch: usize,
+    /// See `batch`.
+    pub seed: u64,
     /// How far an output may move, relative to its largest magnitude.
     pub tolerance: f64,
 }
@@ -59,81 +61,60 @@ pub struct Guilty {
 /// # Errors
 /// If the graph cannot be run by the reference interpreter before any pass.
 pub fn bisect(question: &Question<'_>) -> Result<Answer, rnc_reference::Error> {
-    let inputs: Inputs = question.inputs.iter().map(|(n, array)| (n.clone(), Value::from(array.clone()))).collect();
-    let expected = rnc_reference::run(question.graph, &inputs)?;
-    let difference = |limit: usize| {
-        let (graph, log, failed) = after(question.graph, question.passes, limit);
-        let found = failed.map_or_else(|| distance(&graph, &inputs, &expected), Err);
-        (graph, log, found)
+    let Question { graph, passes, tolerance, .. } = *question;
+    let inputs = random_inputs(graph, question.batch, question.seed);
+    let expected = rnc_reference::run(graph, &inputs)?;
+    let look = |limit: usize| {
+        let (after, log, failed) = after(graph, passes, limit);
+        (log, failed.map_or_else(|| distance(&after, &inputs, &expected), |(_, reason)| Err(reason)))
     };
-    let beyond = |found: &Result<f64, String>| found.as_ref().map_or(true, |e| e.is_nan() || *e > question.tolerance);
-    let (_, log, all) = difference(usize::MAX);
-    let applications = applied(&log);
-    if !beyond(&all) {
-        return Ok(Answer::Same { applications, error: all.unwrap_or(f64::NAN) });
+    let (log, all) = look(usize::MAX);
+    let applications = log.applications().count();
+    if let Ok(error) = all
+        && !is_beyond(&all, tolerance)
+    {
+        return Ok(Answer::Same { applications, error });
     }
-    let (mut good, mut bad) = (0, applications.max(1));
-    // What a pass did before it failed is not counted.
-    while !beyond(&difference(bad).2) {
-        (good, bad) = (bad, bad.saturating_mul(2));
-    }
+    // A pass that failed did not count what it was about to do.
+    let (mut good, mut bad) = (0, applications + usize::from(all.is_err()));
     while bad - good > 1 {
         let middle = usize::midpoint(good, bad);
-        if beyond(&difference(middle).2) { bad = middle } else { good = middle }
+        if is_beyond(&look(middle).1, tolerance) { bad = middle } else { good = middle }
     }
-    let (before, _, _) = difference(good);
-    let (_, log, found) = difference(bad);
-    let entry = log.entries().iter().rev().find(|entry| matches!(entry.event, Event::Applied(_)));
-    let pass = guilty_pass(question, bad).unwrap_or_else(|| question.passes[0]);
-    let entry = entry.filter(|entry| entry.pass == pass.name);
-    let what = entry.map_or_else(|| format!("{}: failed", pass.name), ToString::to_string);
-    let difference = match found {
-        Ok(error) => {
-            format!("an output is off by {error:.3e} of its largest magnitude, allowed {:.3e}", question.tolerance)
-        }
+    let (before, _, _) = after(graph, passes, good);
+    let (_, log, failed) = after(graph, passes, bad);
+    let last = log.applications().next_back();
+    let (pass, what) = match (&failed, last) {
+        (Some((pass, _)), _) => (*pass, format!("{pass}: failed")),
+        (None, Some(entry)) => (entry.pass, entry.to_string()),
+        (None, None) => unreachable!("without any application the outputs are those expected"),
+    };
+    let difference = match look(bad).1 {
+        Ok(error) => format!("an output is off by {error:.3e} of its largest magnitude, allowed {tolerance:.3e}"),
         Err(reason) => reason,
     };
-    let reproducer = reproducer(&before, pass, question.tolerance);
-    Ok(Answer::Guilty(Box::new(Guilty { application: bad, pass: pass.name, what, difference, reproducer })))
+    let of_name = *passes.iter().find(|known| known.name == pass).expect("a pass that ran is in the list");
+    let reproducer = reproducer(&before, of_name, tolerance);
+    Ok(Answer::Guilty(Box::new(Guilty { application: bad, pass, what, difference, reproducer })))
 }
 
 type Inputs = BTreeMap<String, Value>;
 
-/// The graph after so many applications, what was done, and why a pass failed.
-fn after(graph: &Graph, passes: &[Pass], limit: usize) -> (Graph, Log, Option<String>) {
+/// The graph after so many applications, what was done, and which pass failed and why.
+fn after(graph: &Graph, passes: &[Pass], limit: usize) -> (Graph, Log, Option<(&'static str, String)>) {
     let mut graph = graph.clone();
-    // Pass by pass: a report of all is lost with the first failure.
-    let mut log = Log::new();
-    for pass in passes {
-        let left = limit.saturating_sub(applied(&log));
-        if left == 0 {
-            break;
-        }
-        match run_limited(&mut graph, std::slice::from_ref(pass), left) {
-            Ok(report) => report.log.entries().iter().for_each(|entry| {
-                log.enter(entry.pass);
-                match &entry.event {
-                    Event::Applied(what) => log.applied(&*entry.node, &**what),
-                    Event::Refused(why) => log.refused(&*entry.node, &**why),
-                }
-            }),
-            Err(error) => return (graph, log, Some(error.to_string())),
-        }
-    }
-    (graph, log, None)
+    let (report, result) = run_limited(&mut graph, passes, limit);
+    let failed = result.err().map(|error| {
+        // The pass that ran when it happened is the one behind those that are done.
+        let pass = passes.get(report.passes.len()).map_or("", |pass| pass.name);
+        (pass, error.to_string())
+    });
+    (graph, report.log, failed)
 }
 
-fn applied(log: &Log) -> usize {
-    log.entries().iter().filter(|entry| matches!(entry.event, Event::Applied(_))).count()
-}
-
-/// The pass that makes an application.
-fn guilty_pass(question: &Question<'_>, application: usize) -> Option<Pass> {
-    let done = |passes: usize| {
-        let (_, log, failed) = after(question.graph, &question.passes[..passes], application);
-        failed.is_some() || applied(&log) >= application
-    };
-    (1..=question.passes.len()).find(|passes| done(*passes)).map(|passes| question.passes[passes - 1])
+/// Whether outputs moved too far, or are not there.
+fn is_beyond(distance: &Result<f64, String>, tolerance: f64) -> bool {
+    distance.as_ref().map_or(true, |error| *error > tolerance)
 }
 
 /// The largest distance of an output from what is expected, relative to the latter's largest magnitude.
@@ -203,10 +184,10 @@ fn touched(graph: &Graph, pass: Pass) -> BTreeSet<NodeId> {
 /// Whether a pass changes what a part of a graph computes, on random inputs.
 fn fails(graph: &Graph, part: &BTreeSet<NodeId>, pass: Pass, tolerance: f64) -> bool {
     let Some(part) = extract(graph, part) else { return false };
-    let inputs = random_inputs(&part);
+    let inputs = random_inputs(&part, 2, 1);
     let Ok(expected) = rnc_reference::run(&part, &inputs) else { return false };
     let (after, _, failed) = after(&part, &[pass], usize::MAX);
-    failed.is_some() || distance(&after, &inputs, &expected).map_or(true, |error| error > tolerance)
+    failed.is_some() || is_beyond(&distance(&after, &inputs, &expected), tolerance)
 }
 
 /// Some nodes of a graph as a graph: what they read from outside becomes its inputs, what is read outside its outputs.
@@ -232,23 +213,17 @@ fn extract(graph: &Graph, part: &BTreeSet<NodeId>) -> Option<Graph> {
     (!result.outputs().is_empty()).then_some(result)
 }
 
-/// Random values for all inputs, for two samples.
-fn random_inputs(graph: &Graph) -> Inputs {
-    let mut random = Random::new(1);
+/// Values for all inputs, for so many samples: random ones, and zeros for whole numbers, which count or point to something.
+fn random_inputs(graph: &Graph, batch: usize, seed: u64) -> Inputs {
+    let mut random = Random::new(seed);
+    let size = |dim: &Dim| if let Dim::Fixed(n) = dim { *n } else { batch };
     let array = |id: &NodeId| {
-        let dims: Vec<usize> = graph.ty(*id).shape.dims().iter().map(|dim| size(*dim)).collect();
+        let dims: Vec<usize> = graph.ty(*id).shape.dims().iter().map(size).collect();
         match graph.ty(*id).dtype {
-            rnc_ir::DType::F32 => Value::from(random.array(&dims)),
-            rnc_ir::DType::I64 => Value::from(ArrayD::<i64>::zeros(dims)),
+            DType::F32 => Value::from(random.array(&dims)),
+            DType::I64 => Value::from(ArrayD::<i64>::zeros(dims)),
         }
     };
     let names = graph.inputs().iter().map(|id| graph.node(*id).name().to_owned());
     names.zip(graph.inputs().iter().map(array)).collect()
-}
-
-fn size(dim: Dim) -> usize {
-    match dim {
-        Dim::Fixed(n) => n,
-        Dim::Batch => 2,
-    }
 }

@@ -2,13 +2,11 @@
 
 mod support;
 
-use ndarray::ArrayD;
 use rnc::bisect::{Answer, Guilty, Question, bisect};
-use rnc::compare::Random;
 use rnc::ir::op::{Binary, Conv2d, Unary};
 use rnc::ir::{Graph, NodeId, Op, parse};
 use rnc::passes::{Log, PASSES, Pass, PassError, Stats};
-use support::{Folder, SIZE, fixture, rnc};
+use support::{Folder, fixture, rnc};
 
 /// Applies a rewrite wherever it can.
 fn rewrite(
@@ -116,26 +114,20 @@ fn planted(wrong: Pass, behind: &str) -> Vec<Pass> {
     [&PASSES[..at], &[wrong], &PASSES[at..]].concat()
 }
 
-fn ask(graph: &Graph, passes: &[Pass], inputs: &[(String, ArrayD<f32>)]) -> Answer {
-    bisect(&Question { graph, passes, inputs, tolerance: 1e-3 }).unwrap()
+fn ask(graph: &Graph, passes: &[Pass], batch: usize, seed: u64) -> Answer {
+    bisect(&Question { graph, passes, batch, seed, tolerance: 1e-3 }).unwrap()
 }
 
 /// What bisection says of a pass on the fixture, a ResNet-18, after checking that it is that pass and that the reproducer shows it.
 fn guilty(name: &'static str, run_pass: fn(&mut Graph, &mut Log) -> Result<Stats, PassError>, behind: &str) -> Guilty {
     let pass = Pass { name, about: "is wrong", run: run_pass };
-    let inputs = [("input".to_owned(), Random::new(3).array(&[1, 3, SIZE, SIZE]))];
-    let Answer::Guilty(guilty) = ask(&fixture().graph, &planted(pass, behind), &inputs) else {
+    let Answer::Guilty(guilty) = ask(&fixture().graph, &planted(pass, behind), 1, 3) else {
         panic!("{name} was not found")
     };
     assert_eq!(guilty.pass, name, "{guilty:?}");
     assert!(guilty.reproducer.starts_with(&format!("// passes: {name}\n")), "{}", guilty.reproducer);
     let graph = parse(&guilty.reproducer).unwrap_or_else(|error| panic!("{error}\n{}", guilty.reproducer));
-    let dims =
-        |id: &NodeId| -> Vec<usize> { graph.ty(*id).shape.dims().iter().map(|dim| dim.fixed().unwrap_or(1)).collect() };
-    let mut random = Random::new(4);
-    let inputs: Vec<_> =
-        graph.inputs().iter().map(|id| (graph.node(*id).name().to_owned(), random.array(&dims(id)))).collect();
-    let Answer::Guilty(again) = ask(&graph, &[pass], &inputs) else {
+    let Answer::Guilty(again) = ask(&graph, &[pass], 1, 4) else {
         panic!("{name} does nothing to\n{}", guilty.reproducer)
     };
     assert_eq!(again.pass, name);
@@ -149,8 +141,7 @@ fn operators(guilty: &Guilty) -> usize {
 
 #[test]
 fn the_real_passes_are_not_guilty() {
-    let inputs = [("input".to_owned(), Random::new(3).array(&[2, 3, SIZE, SIZE]))];
-    let Answer::Same { applications, error } = ask(&fixture().graph, PASSES, &inputs) else { panic!("guilty") };
+    let Answer::Same { applications, error } = ask(&fixture().graph, PASSES, 2, 3) else { panic!("guilty") };
     assert!(applications > 40 && error < 1e-5, "{applications} {error}");
 }
 

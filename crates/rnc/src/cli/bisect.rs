@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-use ndarray::ArrayD;
 use rnc::bisect::{Answer, Guilty, Question, bisect};
-use rnc::compare::Random;
-use rnc::ir::{Dim, Graph};
 use rnc::passes::{self, PASSES};
 
 use super::compile::Dims;
@@ -57,8 +54,8 @@ impl Bisect {
             files::check_target(output, [self.model.as_path()])?;
         }
         let graph = rnc::import_file(&self.model, &self.dims.sizes())?;
-        let inputs = self.inputs(&graph);
-        let question = Question { graph: &graph, passes: &passes, inputs: &inputs, tolerance: self.tolerance };
+        let Self { batch, seed, tolerance, .. } = *self;
+        let question = Question { graph: &graph, passes: &passes, batch, seed, tolerance };
         let answer = bisect(&question).map_err(|error| {
             Failure::failed(format!("the reference interpreter on {}: {error}", self.model.display()))
         })?;
@@ -71,13 +68,6 @@ impl Bisect {
             }
             Answer::Guilty(guilty) => self.report(&guilty),
         }
-    }
-
-    fn inputs(&self, graph: &Graph) -> Vec<(String, ArrayD<f32>)> {
-        let mut random = Random::new(self.seed);
-        let size = |dim: &Dim| if let Dim::Fixed(n) = dim { *n } else { self.batch };
-        let dims = |id| graph.ty(id).shape.dims().iter().map(size).collect::<Vec<usize>>();
-        graph.inputs().iter().map(|id| (graph.node(*id).name().to_owned(), random.array(&dims(*id)))).collect()
     }
 
     fn report(&self, guilty: &Guilty) -> Result<(), Failure> {
