@@ -184,16 +184,10 @@ impl Writer<'_> {
         self.add_residual();
         self.store();
         let (whole, left) = (full / chain - 1, full % chain);
-        if whole > 1 {
-            self.emitter.begin_loop(whole);
-        }
-        if whole > 0 {
-            self.chain(chain, 0);
-            self.store();
-        }
-        if whole > 1 {
-            self.emitter.end_loop();
-        }
+        self.repeat(whole, |writer| {
+            writer.chain(chain, 0);
+            writer.store();
+        });
         if left > 0 || rest > 0 {
             self.chain(left, rest);
         }
@@ -214,17 +208,22 @@ impl Writer<'_> {
 
     /// Adds the products of so many blocks, and of the partial one if it has channels.
     fn blocks(&mut self, full: usize, rest: usize) {
-        if full > 1 {
-            self.emitter.begin_loop(full);
-        }
-        if full > 0 {
-            self.block(self.tile.channels.block);
-        }
-        if full > 1 {
-            self.emitter.end_loop();
-        }
+        self.repeat(full, |writer| writer.block(writer.tile.channels.block));
         if rest > 0 {
             self.block(rest);
+        }
+    }
+
+    /// Writes what is done so many times: nothing for none, no loop for one.
+    fn repeat(&mut self, count: usize, body: impl FnOnce(&mut Self)) {
+        if count > 1 {
+            self.emitter.begin_loop(count);
+        }
+        if count > 0 {
+            body(self);
+        }
+        if count > 1 {
+            self.emitter.end_loop();
         }
     }
 
