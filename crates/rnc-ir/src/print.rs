@@ -272,13 +272,15 @@ fn list<T>(
     Ok(())
 }
 
-fn reference(graph: &Graph, id: NodeId) -> Reference<'_> {
+/// How the text refers to a value: `%name`, or `@name` for a constant, in quotes where needed.
+pub fn reference(graph: &Graph, id: NodeId) -> Reference<'_> {
     let sigil = if matches!(graph.op(id), Op::Constant(_)) { '@' } else { '%' };
     Reference { sigil, name: graph.node(id).name() }
 }
 
 /// `@name` of a constant, `%name` of any other value.
-struct Reference<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Reference<'a> {
     sigil: char,
     name: &'a str,
 }

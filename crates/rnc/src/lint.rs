@@ -3,7 +3,7 @@
 use std::fmt;
 
 use rnc_ir::op::Conv2d;
-use rnc_ir::{Graph, NodeId, Op, Tensor};
+use rnc_ir::{Graph, NodeId, Op, Tensor, print};
 use rnc_onnx::Oddity;
 
 /// One oddity. Prints as `@conv1.weight: 2 of 9408 elements are NaN, the first at [0,1,2,3]; every result that they take part in is NaN`.
@@ -37,19 +37,18 @@ pub fn lint(graph: &Graph) -> Vec<Lint> {
 fn of_node(graph: &Graph, id: NodeId) -> Vec<Lint> {
     match graph.op(id) {
         Op::Constant(tensor) => numbers(graph, id, tensor),
-        Op::Input if graph.use_count(id) == 0 && !graph.is_output(id) => {
+        Op::Input if !graph.outputs().iter().any(|output| graph.depends_on(output.value, id)) => {
             let remedy = "it must be given to every run all the same: export the model without it";
-            vec![Lint { node: shown(graph, id), found: "no output depends on it".to_owned(), remedy }]
+            vec![Lint {
+                node: print::reference(graph, id).to_string(),
+                found: "no output depends on it".to_owned(),
+                remedy,
+            }]
         }
         Op::BatchNorm(norm) => variances(graph, id, norm.epsilon),
         Op::Conv2d(conv) => dead_filters(graph, id, conv),
         _ => Vec::new(),
     }
-}
-
-fn shown(graph: &Graph, id: NodeId) -> String {
-    let node = graph.node(id);
-    format!("{}{}", if node.constant().is_some() { '@' } else { '%' }, node.name())
 }
 
 /// A kind of odd element, how to tell it, and what it means.
@@ -77,7 +76,7 @@ fn numbers(graph: &Graph, id: NodeId, tensor: &Tensor) -> Vec<Lint> {
         let first = values.iter().position(|v| is(*v))?;
         let place = place(first, tensor.dims());
         let found = format!("{count} of {} elements are {kind}, the first at {place}", values.len());
-        Some(Lint { node: shown(graph, id), found, remedy })
+        Some(Lint { node: print::reference(graph, id).to_string(), found, remedy })
     };
     KINDS.iter().filter_map(find).collect()
 }
@@ -102,7 +101,7 @@ fn variances(graph: &Graph, id: NodeId, epsilon: f32) -> Vec<Lint> {
         let count = variance.iter().filter(|v| is(**v)).count();
         let channels = variance.len();
         let found = format!("{what} in {count} of {channels} channels (channel {first}: {})", variance[first]);
-        Some(Lint { node: shown(graph, id), found, remedy })
+        Some(Lint { node: print::reference(graph, id).to_string(), found, remedy })
     };
     let broken = |v: f32| v + epsilon <= 0.0;
     let lints = [
@@ -139,7 +138,7 @@ fn dead_filters(graph: &Graph, id: NodeId, conv: &Conv2d) -> Vec<Lint> {
     } else {
         "they compute the same for every input"
     };
-    vec![Lint { node: shown(graph, id), found, remedy }]
+    vec![Lint { node: print::reference(graph, id).to_string(), found, remedy }]
 }
 
 #[cfg(test)]
@@ -185,6 +184,14 @@ mod tests {
         assert!(found[0].contains("not positive together in 1 of 4 channels (channel 3: -0.5)"), "{found:?}");
         assert!(found[1].contains("negative in 1 of 4 channels (channel 2"), "{found:?}");
         assert!(found[2].contains("zero in 1 of 4 channels (channel 1: 0)"), "{found:?}");
+    }
+
+    #[test]
+    fn an_input_that_only_a_dead_node_reads_is_one_that_no_output_depends_on() {
+        let found =
+            lints("graph @g(%x: f32[N,4], %\"a/b\": f32[N,4]) -> (%y) { %dead = relu(%\"a/b\") %y = relu(%x) }");
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("%\"a/b\": no output depends on it"), "{found:?}");
     }
 
     #[test]
