@@ -96,6 +96,9 @@ fn refuses_what_cannot_be_compared() {
     assert!(rnc(&["compare", plan]).exits(2).stderr.contains("holds no values that are right"));
     rnc(&["compare", plan, "--model", model, "--tensors", "x.npz"]).exits(2);
     rnc(&["compare", model, "--batch", "0"]).exits(2);
+    assert!(rnc(&["compare", plan, "--model", model, "--exact"]).exits(2).stderr.contains("when it was made"));
+    rnc(&["compare", model, "--dim", "N=2"]).succeeds();
+    rnc(&["compare", model, "--dim", "N=2", "--batch", "3"]).exits(1);
     let small = folder.path("small.npy");
     write_npy(&small, &ndarray::Array4::<f32>::zeros((1, 3, SIZE / 2, SIZE))).unwrap();
     assert!(rnc(&["compare", model, "--input", &small]).exits(1).stderr.contains("`input`"));

@@ -41,9 +41,9 @@ pub(crate) struct Compare {
     /// An input tensor, as of `rnc run`; random numbers from -1 to 1 if none is given.
     #[arg(long, value_name = "[NAME=]FILE")]
     input: Vec<String>,
-    /// Samples of random input.
-    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "input", value_parser = positive)]
-    batch: usize,
+    /// Samples of random input; those that the plan is for, or one, if not given.
+    #[arg(long, value_name = "N", conflicts_with = "input", value_parser = positive)]
+    batch: Option<usize>,
     /// Seed of random input.
     #[arg(long, default_value_t = 0, conflicts_with = "input")]
     seed: u64,
@@ -75,6 +75,10 @@ impl Compare {
             return Err(
                 Failure::new(Kind::Usage, message).with_help("give its --model, or --tensors of another program")
             );
+        }
+        if self.exact && !compiles {
+            let message = format!("{} is a plan, whose algorithms were chosen when it was made", self.file.display());
+            return Err(Failure::new(Kind::Usage, message).with_help("rnc compile --exact makes another one"));
         }
         let session = self.session(compiles)?;
         let inputs = self.inputs(session.plan())?;
@@ -115,10 +119,10 @@ impl Compare {
         if !self.input.is_empty() {
             return Ok(read_inputs(plan, &self.input)?.inputs);
         }
-        let batch = match plan.batch {
+        let batch = self.batch.unwrap_or(match plan.batch {
             rnc::plan::Batch::Fixed(n) => n,
-            rnc::plan::Batch::Symbolic => self.batch,
-        };
+            rnc::plan::Batch::Symbolic => 1,
+        });
         let mut random = Random::new(self.seed);
         let array = |dims: &[usize]| random.array(&[&[batch], dims].concat());
         let names = plan.inputs.iter().map(|port| port.name.clone());
