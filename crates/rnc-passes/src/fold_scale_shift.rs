@@ -28,17 +28,13 @@ pub fn run(graph: &mut Graph, log: &mut Log) -> Result<Stats, PassError> {
 
 fn find(graph: &Graph, id: NodeId) -> Match<Fold> {
     let Op::Binary(binary) = graph.op(id) else { return Err(Miss::NoMatch) };
-    let &[a, b] = graph.operands(id) else { return Err(Miss::NoMatch) };
-    let is_producer = |id| matches!(graph.op(id), Op::Conv2d(_) | Op::Gemm(_));
-    let is_constant = |id| graph.node(id).constant().is_some();
-    let (producer, constant, constant_first) = match (is_producer(a), is_producer(b)) {
-        (true, false) if is_constant(b) => (a, b, false),
-        (false, true) if is_constant(a) => (b, a, true),
-        _ => return Err(Miss::NoMatch),
-    };
-    let values = per_channel(graph, constant, producer, id)?;
-    let affine = affine_of(*binary, &values, constant_first)?;
-    affine::plan(graph, producer, &affine, graph.node(constant).name())
+    let operands = graph.operands(id);
+    if !operands.iter().any(|operand| matches!(graph.op(*operand), Op::Conv2d(_) | Op::Gemm(_))) {
+        return Err(Miss::NoMatch);
+    }
+    let (producer, affine) = affine_of_constant(graph, id, *binary)?.ok_or(Miss::NoMatch)?;
+    let constant = operands.iter().find(|operand| **operand != producer).ok_or(Miss::NoMatch)?;
+    affine::plan(graph, producer, &affine, graph.node(*constant).name())
 }
 
 /// The other operand of a node, and what the node does to its channels, if the node joins it with a constant by an affine operator.
