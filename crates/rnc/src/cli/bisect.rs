@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use rnc::bisect::{Answer, Guilty, Question, bisect};
-use rnc::passes::{self, PASSES};
 
 use super::compile::Dims;
 use super::failure::{Failure, Kind};
 use super::run::{positive, tolerance};
-use super::{files, say};
+use super::{files, passes, say};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,10 +45,7 @@ pub(crate) struct Bisect {
 
 impl Bisect {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let passes = if self.passes.is_empty() { Ok(PASSES.to_vec()) } else { passes::named(&self.passes) };
-        let passes = passes.map_err(|error| {
-            Failure::new(Kind::Usage, error.to_string()).with_help("rnc opt --list lists the passes")
-        })?;
+        let passes = passes::named(&self.passes)?;
         if let Some(output) = &self.output {
             files::check_target(output, [self.model.as_path()])?;
         }

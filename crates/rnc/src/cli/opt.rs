@@ -87,13 +87,11 @@ impl Opt {
 
     /// The passes that are to run.
     fn selected(&self) -> Result<Vec<Pass>, Failure> {
-        let usage = |error: passes::Error| {
-            Failure::new(Kind::Usage, error.to_string()).with_help("rnc opt --list lists the passes")
-        };
-        let passes =
-            if self.passes.is_empty() { PASSES.to_vec() } else { passes::named(&self.passes).map_err(usage)? };
+        let passes = super::passes::named(&self.passes)?;
         match &self.until {
-            Some(last) => passes::until(&passes, last).map(<[Pass]>::to_vec).map_err(usage),
+            Some(last) => {
+                passes::until(&passes, last).map(<[Pass]>::to_vec).map_err(|error| super::passes::unknown(&error))
+            }
             None => Ok(passes),
         }
     }

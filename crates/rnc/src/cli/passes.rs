@@ -1,8 +1,19 @@
-//! What the passes did, as a table.
+//! Passes on the command line: which are to run, and what they did.
 
-use rnc::passes::{PASSES, Report};
+use rnc::passes::{self, PASSES, Pass, Report};
 
+use super::failure::{Failure, Kind};
 use super::table::{Column, Table};
+
+/// The passes with these names; all if there are none.
+pub(crate) fn named(names: &[String]) -> Result<Vec<Pass>, Failure> {
+    if names.is_empty() { Ok(PASSES.to_vec()) } else { passes::named(names).map_err(|error| unknown(&error)) }
+}
+
+/// The failure of a command line that names a pass that is not there.
+pub(crate) fn unknown(error: &passes::Error) -> Failure {
+    Failure::new(Kind::Usage, error.to_string()).with_help("rnc opt --list lists the passes")
+}
 
 /// One line a pass that did something or nearly did; a pass that ran twice is counted once.
 pub(crate) fn table(report: &Report) -> String {
@@ -33,8 +44,8 @@ mod tests {
 
     #[test]
     fn a_pass_that_ran_twice_has_one_line_with_the_sum() {
-        let stats = rnc::passes::Stats { applied: 2, refused: 1 };
-        let run = |pass| rnc::passes::PassReport { pass, stats };
+        let stats = passes::Stats { applied: 2, refused: 1 };
+        let run = |pass| passes::PassReport { pass, stats };
         let report = Report { passes: vec![run("fold_pad"), run("fuse_silu"), run("fold_pad")], ..Report::default() };
         let table = table(&report);
         assert_eq!(table.lines().count(), 3, "{table}");
