@@ -14,6 +14,7 @@
 
 mod affine;
 mod edit;
+mod history;
 mod log;
 mod matching;
 mod pipeline;
@@ -35,6 +36,7 @@ pub mod fuse_residual_add;
 pub mod fuse_silu;
 pub mod merge_identical;
 
+pub use history::{History, Origin};
 pub use log::{Entry, Event, Log, Stats};
 pub use matching::PassError;
 pub use pipeline::{

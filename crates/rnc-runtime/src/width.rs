@@ -11,6 +11,6 @@ const BYTES: u64 = 64 << 10;
 
 /// Threads that one sample of a step is worth.
 pub fn threads(kernel: &KernelSpec) -> usize {
-    let Cost { flops, bytes } = rnc_plan::cost::cost(kernel);
+    let Cost { flops, bytes, .. } = rnc_plan::cost::cost(kernel);
     usize::try_from((flops / FLOPS).max(bytes / BYTES)).unwrap_or(usize::MAX).max(1)
 }

@@ -46,6 +46,7 @@ mod compile;
 mod error;
 pub mod lint;
 pub mod machine;
+pub mod profile;
 mod tune;
 
 pub use compile::{

@@ -36,7 +36,7 @@ pub struct Node {
     op: Op,
     operands: Vec<NodeId>,
     ty: TensorType,
-    /// Ascending in the order of addition. Indices are not: petgraph gives those of removed nodes to new ones.
+    /// See [`Node::serial`].
     serial: usize,
 }
 
@@ -59,6 +59,11 @@ impl Node {
     /// The type of the value.
     pub fn ty(&self) -> &TensorType {
         &self.ty
+    }
+
+    /// Ascending in the order of addition: tells a node from one that got the [`NodeId`] of a removed one.
+    pub fn serial(&self) -> usize {
+        self.serial
     }
 
     /// The tensor, if the node is a constant.

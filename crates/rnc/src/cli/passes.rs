@@ -15,24 +15,38 @@ pub(crate) fn unknown(error: &passes::Error) -> Failure {
     Failure::new(Kind::Usage, error.to_string()).with_help("rnc opt --list lists the passes")
 }
 
-/// One line a pass that did something or nearly did; a pass that ran twice is counted once.
-pub(crate) fn table(report: &Report) -> String {
-    let mut counts: Vec<(&str, [usize; 2])> = Vec::new();
+/// How often a pass fired and refused in all its runs.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Count {
+    pass: &'static str,
+    about: &'static str,
+    applied: usize,
+    refused: usize,
+}
+
+/// One entry a pass, in the order of their first runs.
+pub(crate) fn counts(report: &Report) -> Vec<Count> {
+    let mut counts: Vec<Count> = Vec::new();
     for run in &report.passes {
-        let found = counts.iter().position(|(pass, _)| *pass == run.pass);
+        let found = counts.iter().position(|count| count.pass == run.pass);
         let index = found.unwrap_or_else(|| {
-            counts.push((run.pass, [0, 0]));
+            let about = PASSES.iter().find(|known| known.name == run.pass).map_or("", |known| known.about);
+            counts.push(Count { pass: run.pass, about, applied: 0, refused: 0 });
             counts.len() - 1
         });
-        counts[index].1[0] += run.stats.applied;
-        counts[index].1[1] += run.stats.refused;
+        counts[index].applied += run.stats.applied;
+        counts[index].refused += run.stats.refused;
     }
-    let about = |pass: &str| PASSES.iter().find(|known| known.name == pass).map_or("", |known| known.about);
+    counts
+}
+
+/// One line a pass that did something or nearly did; a pass that ran twice is counted once.
+pub(crate) fn table(report: &Report) -> String {
     let mut table =
         Table::new(&[Column::Text("pass"), Column::Number("applied"), Column::Number("refused"), Column::Text("")]);
-    for (pass, [applied, refused]) in counts {
+    for Count { pass, about, applied, refused } in counts(report) {
         if applied + refused > 0 {
-            table.row([pass.to_owned(), applied.to_string(), refused.to_string(), about(pass).to_owned()]);
+            table.row([pass.to_owned(), applied.to_string(), refused.to_string(), about.to_owned()]);
         }
     }
     table.render(0)

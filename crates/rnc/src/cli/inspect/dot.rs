@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 
-use rnc::ir::{Graph, NodeId, Op, print};
+use rnc::ir::{Graph, NodeId};
+
+use super::drawing::{self, Kind, is_drawn};
 
 /// The graph as a picture: a box an operator with its attributes, name and type, an arrow a value. Constants are not drawn.
 pub(super) fn dot(graph: &Graph) -> String {
@@ -10,13 +12,10 @@ pub(super) fn dot(graph: &Graph) -> String {
     text.push_str("  node [shape=box, style=filled, fillcolor=white, fontname=\"sans-serif\", fontsize=11];\n");
     text.push_str("  edge [fontname=\"sans-serif\", fontsize=9];\n");
     for id in graph.topological_order().into_iter().filter(|id| is_drawn(graph, *id)) {
-        writeln!(text, "  n{} [label={}, fillcolor={}];", id.index(), label(graph, id), color(graph.op(id)))
-            .expect("a string grows");
-        let labels = print::operand_labels(graph.op(id));
-        let operands = graph.operands(id);
-        let plain = operands.len().saturating_sub(labels.len());
-        for (i, operand) in operands.iter().enumerate().filter(|(_, operand)| is_drawn(graph, **operand)) {
-            let role = i.checked_sub(plain).and_then(|i| labels.get(i));
+        let color = color(drawing::kind(graph.op(id)));
+        writeln!(text, "  n{} [label={}, fillcolor={color}];", id.index(), label(graph, id)).expect("a string grows");
+        let operands = graph.operands(id).iter().zip(drawing::labels(graph, id));
+        for (operand, role) in operands.filter(|(operand, _)| is_drawn(graph, **operand)) {
             let role = role.map_or_else(String::new, |role| format!(" [label={}, style=dashed]", quoted(role)));
             writeln!(text, "  n{} -> n{}{role};", operand.index(), id.index()).expect("a string grows");
         }
@@ -29,39 +28,20 @@ pub(super) fn dot(graph: &Graph) -> String {
     text
 }
 
-fn is_drawn(graph: &Graph, id: NodeId) -> bool {
-    !matches!(graph.op(id), Op::Constant(_))
-}
-
 /// Operator and attributes, name, type.
 fn label(graph: &Graph, id: NodeId) -> String {
     let node = graph.node(id);
-    let attributes = print::attributes(node.op());
-    let attributes: Vec<String> = attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let mut operator = node.op().name().to_owned();
-    if let (Op::Conv2d(_), Some(weights)) = (node.op(), node.operands().get(1)) {
-        let window: Vec<String> = graph.ty(*weights).shape.dims().iter().skip(2).map(ToString::to_string).collect();
-        write!(operator, " {}", window.join("×")).expect("a string grows");
-    }
-    let operator = format!("{operator} {}", attributes.join(" "));
-    quoted(&format!("{}\n{}\n{}", operator.trim_end(), node.name(), node.ty()))
+    quoted(&format!("{}\n{}\n{}", drawing::operator(graph, id), node.name(), node.ty()))
 }
 
-/// Kinds of operators by colour: what computes, what pools, what only moves.
-fn color(op: &Op) -> &'static str {
-    match op {
-        Op::Conv2d(_) | Op::Gemm(_) | Op::MatMul => "lightskyblue",
-        Op::BatchNorm(_) => "khaki",
-        Op::MaxPool(_) | Op::AveragePool(_) | Op::GlobalAveragePool | Op::GlobalMaxPool | Op::Reduce(_) => "palegreen",
-        Op::Unary(_) | Op::Binary(_) | Op::Softmax(_) => "lightsalmon",
-        Op::Concat(_)
-        | Op::Reshape(_)
-        | Op::Transpose(_)
-        | Op::Slice(_)
-        | Op::Pad(_)
-        | Op::Expand(_)
-        | Op::Identity => "lightgray",
-        Op::Input | Op::Constant(_) => "white",
+fn color(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Linear => "lightskyblue",
+        Kind::Norm => "khaki",
+        Kind::Pool => "palegreen",
+        Kind::Elementwise => "lightsalmon",
+        Kind::Movement => "lightgray",
+        Kind::Input => "white",
     }
 }
 

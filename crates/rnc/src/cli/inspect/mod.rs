@@ -2,17 +2,21 @@
 
 mod choices;
 mod dot;
+mod drawing;
+mod html;
 pub(crate) mod kernel;
 mod report;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use rnc::ir::Graph;
 use rnc::{CompileOptions, Isa, Source};
 
 use super::compile::Dims;
 use super::failure::Failure;
-use super::say;
+use super::{files, say};
+use html::Html;
 use report::{Format, Report};
 
 const EXAMPLES: &str = "\
@@ -23,6 +27,8 @@ Examples:
   rnc inspect resnet50.plan --ir optimized       the graph after the passes
   rnc inspect resnet50.onnx --ir imported        a model's graph before them
   rnc inspect resnet50.plan --dot | dot -Tsvg > resnet50.svg
+  rnc inspect resnet50.onnx --html resnet50.html --profile
+                                                 all of it as a page for the browser, with times of this host
   rnc inspect resnet50.plan --steps --json | jq '.steps[].kernel'
 
 A file that starts as a plan is one; one that ends in .onnx is a model, one that ends in .rnc a graph in the text syntax. Of a
@@ -54,6 +60,8 @@ pub(crate) struct Inspect {
     #[arg(long)]
     memory: bool,
     #[command(flatten)]
+    html: Html,
+    #[command(flatten)]
     dims: Dims,
 }
 
@@ -68,15 +76,15 @@ enum When {
 
 impl Inspect {
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        if let Some(target) = self.html.file() {
+            return self.html(target);
+        }
         let report = if is_model(&self.file)? { self.model() } else { self.plan() }?;
         if self.json {
             return say::json(&report);
         }
         if self.dot {
-            let text = report.ir.as_deref().unwrap_or_default();
-            let graph = rnc::ir::parse(text).map_err(|error| {
-                Failure::failed(format!("the graph in {} cannot be read: {error}", self.file.display()))
-            })?;
+            let graph = listed(report.ir.as_deref().unwrap_or_default(), &self.file)?;
             return say::data(&dot::dot(&graph));
         }
         match &report.ir {
@@ -84,6 +92,17 @@ impl Inspect {
             Some(ir) if !self.sections() => say::data(ir),
             _ => say::data(&report.text()),
         }
+    }
+
+    /// Writes the page for the browser.
+    fn html(&self, target: &Path) -> Result<(), Failure> {
+        files::check_target(target, [self.file.as_path()])?;
+        let page = if is_model(&self.file)? {
+            self.html.of_model(&self.file, self.dims.options(Isa::best())?)?
+        } else {
+            self.html.of_plan(&self.file)?
+        };
+        Html::write(target, &page)
     }
 
     fn plan(&self) -> Result<Report, Failure> {
@@ -145,6 +164,12 @@ impl Inspect {
             When::Optimized => plan.listing.optimized.clone(),
         });
     }
+}
+
+/// A graph of a plan's listing.
+fn listed(text: &str, path: &Path) -> Result<Graph, Failure> {
+    rnc::ir::parse(text)
+        .map_err(|error| Failure::failed(format!("the graph in {} cannot be read: {error}", path.display())))
 }
 
 /// Whether the file is to be compiled first: anything named as a model or graph that does not start as a plan.

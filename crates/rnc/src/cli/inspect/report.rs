@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use rnc::Plan;
-use rnc::plan::cost::cost;
+use rnc::plan::cost::{Cost, cost};
 use rnc::plan::{Batch, Operand, Port, Step};
 use serde::Serialize;
 
@@ -78,6 +78,10 @@ pub(super) struct StepRow {
     source: String,
     result: String,
     flops: u64,
+    /// Bytes of all operands, weights included.
+    bytes: u64,
+    /// Floating-point operations a byte.
+    intensity: f64,
     weight_bytes: usize,
 }
 
@@ -190,8 +194,19 @@ pub(super) fn steps(plan: &Plan) -> Vec<StepRow> {
     let row = |(index, step): (usize, &Step)| {
         let [source, result] = kernel::shapes(&step.kernel);
         let (name, kernel) = (step.name.clone(), kernel::describe(&step.kernel));
-        let flops = cost(&step.kernel).flops;
-        StepRow { index, name, kernel, source, result, flops, weight_bytes: weights(step) }
+        let cost = cost(&step.kernel);
+        let Cost { flops, bytes, .. } = cost;
+        StepRow {
+            index,
+            name,
+            kernel,
+            source,
+            result,
+            flops,
+            bytes,
+            intensity: cost.intensity(),
+            weight_bytes: weights(step),
+        }
     };
     plan.steps.iter().enumerate().map(row).collect()
 }

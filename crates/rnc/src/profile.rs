@@ -1,0 +1,122 @@
+//! How long each step of a plan takes in a run, and how near that is to what the machine can do.
+
+use rnc_plan::cost::Cost;
+use rnc_plan::{Machine, Port};
+use rnc_runtime::{RunError, Session};
+
+use crate::compare::Random;
+
+/// Runs before the first that counts: code and weights come into the caches, the pool's threads wake up.
+const WARM_UP: usize = 3;
+
+/// Time that a step took, in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepTime {
+    /// Of a run in the middle.
+    pub median: u64,
+    /// Of the fastest run.
+    pub minimum: u64,
+}
+
+/// Times the steps of a session's plan as they follow each other in so many runs (at least one) on random input.
+///
+/// # Errors
+/// If the plan does not take this batch, or there is no memory for it.
+pub fn step_times(session: &Session, batch: usize, runs: usize) -> Result<Vec<StepTime>, RunError> {
+    let plan = session.plan();
+    let mut random = Random::new(0);
+    let len = |port: &Port| port.sample_len().unwrap_or(0).saturating_mul(batch);
+    let inputs: Vec<_> =
+        plan.inputs.iter().map(|port| random.array(&[len(port)]).into_raw_vec_and_offset().0).collect();
+    let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    let mut outputs: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; len(port)]).collect();
+    let mut outputs: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+    let mut workspace = session.measuring_workspace();
+    let mut times = vec![Vec::with_capacity(runs); plan.steps.len()];
+    let mut before = vec![0; plan.steps.len()];
+    for run in 0..WARM_UP + runs.max(1) {
+        session.run_into(&mut workspace, batch, &inputs, &mut outputs)?;
+        let total = workspace.step_nanoseconds().unwrap_or_default();
+        for ((times, total), before) in times.iter_mut().zip(&total).zip(&before) {
+            times.extend((run >= WARM_UP).then_some(total - before));
+        }
+        before = total;
+    }
+    let of_step = |mut times: Vec<u64>| {
+        times.sort_unstable();
+        StepTime { median: times[times.len() / 2], minimum: times[0] }
+    };
+    Ok(times.into_iter().map(of_step).collect())
+}
+
+/// What bounds a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Bound {
+    /// Arithmetic.
+    Compute,
+    /// Bytes that come from memory.
+    Memory,
+}
+
+/// A machine's roofline (Williams, Waterman, Patterson, 2009): no step can be faster than its arithmetic or its bytes allow.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Roofline {
+    /// Floating-point operations a nanosecond.
+    pub flops: f64,
+    /// Bytes from memory a nanosecond.
+    pub bytes: f64,
+}
+
+impl Roofline {
+    /// Of so many cores of a machine.
+    pub fn new(machine: &Machine, threads: usize) -> Self {
+        let threads = threads as f64;
+        // A multiply-add is two operations, of 16 lanes.
+        Self { flops: machine.multiply_adds * 32.0 * threads, bytes: machine.memory_bytes * threads }
+    }
+
+    /// The shortest time in nanoseconds that a step can take, and what keeps it from being shorter.
+    ///
+    /// Operations are counted as the model defines them: Winograd and Strassen do with fewer, and may be faster than this.
+    pub fn nanoseconds(&self, cost: Cost) -> (f64, Bound) {
+        let (compute, memory) = (cost.flops as f64 / self.flops, cost.bytes as f64 / self.bytes);
+        if compute >= memory { (compute, Bound::Compute) } else { (memory, Bound::Memory) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CompileOptions, Options, compile_graph};
+
+    #[test]
+    fn every_step_of_a_plan_has_its_time() {
+        let text = "graph @net(%x: f32[N,16,24,24]) -> (%r, %s) {
+           @w = random(1) : f32[32,16,3,3]
+           %c = conv2d(%x, @w) {pad=1}
+           %r = sigmoid(%c)
+           %s = global_average_pool(%r)
+         }";
+        let plan = compile_graph(rnc_ir::parse(text).unwrap(), &CompileOptions::default()).unwrap();
+        let session = Session::new(plan, &Options::default()).unwrap();
+        for batch in [1, 3] {
+            let times = step_times(&session, batch, 5).unwrap();
+            assert_eq!(times.len(), session.plan().steps.len());
+            assert!(times.iter().all(|time| 0 < time.minimum && time.minimum <= time.median), "{times:?}");
+        }
+        assert!(step_times(&session, 0, 5).is_err());
+        assert_eq!(step_times(&session, 1, 0).unwrap().len(), session.plan().steps.len());
+    }
+
+    #[test]
+    #[allow(clippy::float_cmp, reason = "these numbers are exact")]
+    fn the_slower_of_arithmetic_and_memory_is_the_roof() {
+        let machine = Machine { multiply_adds: 4.0, memory_bytes: 16.0, ..Machine::default() };
+        let roofline = Roofline::new(&machine, 2);
+        assert_eq!(roofline, Roofline { flops: 256.0, bytes: 32.0 });
+        let cost = |flops, bytes| Cost { flops, bytes, weight_bytes: 0 };
+        assert_eq!(roofline.nanoseconds(cost(2560, 32)), (10.0, Bound::Compute));
+        assert_eq!(roofline.nanoseconds(cost(2560, 3200)), (100.0, Bound::Memory));
+    }
+}
