@@ -35,6 +35,7 @@ pub mod fuse_hard_swish;
 pub mod fuse_residual_add;
 pub mod fuse_silu;
 pub mod merge_identical;
+pub mod move_transposes;
 
 pub use history::{History, Origin};
 pub use log::{Entry, Event, Log, Stats};

@@ -7,7 +7,7 @@ use crate::matching::PassError;
 use crate::{
     batchnorm_to_scale_shift, canonicalize_linear, canonicalize_pool, compose_moves, eliminate_dead,
     eliminate_identity, fold_batchnorm, fold_constants, fold_into_next, fold_pad, fold_scale_shift, fuse_activation,
-    fuse_hard_swish, fuse_residual_add, fuse_silu, merge_identical,
+    fuse_hard_swish, fuse_residual_add, fuse_silu, merge_identical, move_transposes,
 };
 
 /// One entry of [`PASSES`].
@@ -25,6 +25,13 @@ pub struct Pass {
 pub const PASSES: &[Pass] = &[
     Pass { name: "eliminate_dead", about: "removes nodes that no output needs", run: eliminate_dead::run },
     Pass { name: "eliminate_identity", about: "removes operators that change nothing", run: eliminate_identity::run },
+    Pass { name: "fold_constants", about: "computes nodes whose operands are constants", run: fold_constants::run },
+    Pass {
+        name: "move_transposes",
+        about: "computes in the order of axes that needs fewer transpositions",
+        run: move_transposes::run,
+    },
+    // The constants of what was computed in another order.
     Pass { name: "fold_constants", about: "computes nodes whose operands are constants", run: fold_constants::run },
     Pass { name: "compose_moves", about: "makes one of two slices, transpositions, …", run: compose_moves::run },
     Pass {

@@ -26,6 +26,7 @@ enum Step {
     Pool(Pool),
     Then(Then),
     SqueezeExcite,
+    ChannelsLast(ChannelsLast),
     /// Makes the current value an output, so that it has a second use.
     Tap,
 }
@@ -50,6 +51,18 @@ struct Pool {
     stride: usize,
     pad: usize,
     attributes: &'static str,
+}
+
+/// Operators between two transpositions.
+#[derive(Clone, Debug)]
+struct ChannelsLast {
+    functions: Vec<&'static str>,
+    /// Shape of a constant to add.
+    constant: Option<&'static str>,
+    /// Adds an earlier value, transposed as well.
+    back: Option<usize>,
+    /// Makes the transposed value an output.
+    tap: bool,
 }
 
 /// An operator that keeps the shape.
@@ -86,8 +99,24 @@ fn step() -> impl Strategy<Value = Step> {
         1 => pool().prop_map(Step::Pool),
         3 => then().prop_map(Step::Then),
         1 => Just(Step::SqueezeExcite),
+        2 => channels_last().prop_map(Step::ChannelsLast),
         1 => Just(Step::Tap),
     ]
+}
+
+fn channels_last() -> impl Strategy<Value = ChannelsLast> {
+    let functions = vec![
+        "relu",
+        "tanh",
+        "softmax {axis=3}",
+        "pad {begin=[0,1,0,0], end=[0,0,2,0], value=0.5}",
+        "slice {starts=[0,0,1,0], sizes=[all,all,2,all], steps=[1,1,1,1]}",
+        "reduce_mean {axes=[1,2], keep_dims=true}",
+    ];
+    let constant = prop::option::of(prop::sample::select(vec!["C", "1,1,1,C", "1", ""]));
+    let functions = prop::collection::vec(prop::sample::select(functions), 0..3);
+    (functions, constant, prop::option::of(0usize..6), any::<bool>())
+        .prop_map(|(functions, constant, back, tap)| ChannelsLast { functions, constant, back, tap })
 }
 
 fn conv() -> impl Strategy<Value = Conv> {
@@ -210,6 +239,7 @@ impl Writer {
             Step::Pool(pool) => self.pool(pool),
             Step::Then(then) => self.then(*then),
             Step::SqueezeExcite => self.squeeze_excite(),
+            Step::ChannelsLast(last) => self.channels_last(last),
             Step::Tap => self.taps.push(self.current.name.clone()),
         }
     }
@@ -308,6 +338,36 @@ impl Writer {
         let gate = self.line("sigmoid", &[&excited]);
         let scaled = self.line("mul", &[&name, &gate]);
         self.advance(scaled, dims);
+    }
+
+    fn channels_last(&mut self, last: &ChannelsLast) {
+        const LAST: &str = "transpose {perm=[0,2,3,1]}";
+        let Value { name, dims: [c, mut h, mut w] } = self.current.clone();
+        let mut value = self.line(LAST, &[&name]);
+        if let Some(back) = last.back {
+            let same: Vec<_> = self.earlier.iter().filter(|value| value.dims == [c, h, w]).cloned().collect();
+            let other = self.line(LAST, &[&same[back % same.len()].name]);
+            value = self.line("add", &[&other, &value]);
+        }
+        for function in &last.functions {
+            match function.split(' ').next() {
+                Some("pad") => [h, w] = [h + 1, w + 2],
+                Some("slice") if w < 3 => continue,
+                Some("slice") => w = 2,
+                Some("reduce_mean") => [h, w] = [1, 1],
+                _ => {}
+            }
+            value = self.line(function, &[&value]);
+        }
+        if let Some(shape) = last.constant {
+            let constant = self.constant(&shape.replace('C', &c.to_string()), true);
+            value = self.line("mul", &[&constant, &value]);
+        }
+        if last.tap {
+            self.taps.push(value.clone());
+        }
+        let first = self.line("transpose {perm=[0,3,1,2]}", &[&value]);
+        self.advance(first, [c, h, w]);
     }
 
     fn then(&mut self, then: Then) {
