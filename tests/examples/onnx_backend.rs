@@ -65,7 +65,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         found.insert(name, line);
     }
     if only.is_none() {
-        failed.extend(expected.keys().filter(|name| !bless && !found.contains_key(**name)).map(|name| format!("{name}: is not there")));
+        failed.extend(
+            expected
+                .keys()
+                .filter(|name| !bless && !found.contains_key(**name))
+                .map(|name| format!("{name}: is not there")),
+        );
     }
     if bless && only.is_none() {
         fs::write(MANIFEST, found.iter().map(|(name, line)| format!("{name}\t{line}\n")).collect::<String>())?;
@@ -179,7 +184,10 @@ fn with_data(model: &ModelProto, set: &DataSet, known: &[usize]) -> Result<(), S
     for id in graph.inputs() {
         let name = graph.node(*id).name();
         let tensor = inputs.get(name).ok_or_else(|| Status::Fails(format!("no data for `{name}`")))?;
-        values.push((name.to_owned(), floats(tensor).ok_or_else(|| Status::Refused(format!("input `{name}` is not float32")))?));
+        values.push((
+            name.to_owned(),
+            floats(tensor).ok_or_else(|| Status::Refused(format!("input `{name}` is not float32")))?,
+        ));
     }
     let plan = rnc::compile_graph(graph.clone(), &CompileOptions::default()).map_err(|error| refused(&error))?;
 
@@ -211,7 +219,11 @@ fn compare(who: &str, found: &[ArrayD<f32>], expected: &[ArrayD<f32>]) -> Result
     }
     for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
         if found.shape() != expected.shape() {
-            return Err(Status::Fails(format!("{who}: output {i} is {:?}, expected {:?}", found.shape(), expected.shape())));
+            return Err(Status::Fails(format!(
+                "{who}: output {i} is {:?}, expected {:?}",
+                found.shape(),
+                expected.shape()
+            )));
         }
         let far = found.iter().zip(expected).find(|(found, expected)| !is_close(**found, **expected));
         if let Some((found, expected)) = far {

@@ -29,6 +29,11 @@ pub(crate) fn of(graph: &Graph) -> Result<Batch, LowerError> {
     })
 }
 
+/// Whether a value has the open batch among its dimensions.
+pub(crate) fn is_open(graph: &Graph) -> bool {
+    graph.ids().any(|id| graph.ty(id).shape.dims().contains(&Dim::Batch))
+}
+
 /// The dimensions of one sample of a value of this type.
 pub(crate) fn sample(ty: &TensorType, batch: Batch) -> Result<Vec<usize>, Reason> {
     if ty.dtype != DType::F32 {
@@ -37,6 +42,7 @@ pub(crate) fn sample(ty: &TensorType, batch: Batch) -> Result<Vec<usize>, Reason
     let leading = match batch {
         Batch::Symbolic => Dim::Batch,
         Batch::Fixed(n) => Dim::Fixed(n),
+        Batch::Single => return whole(ty),
     };
     let [first, rest @ ..] = ty.shape.dims() else {
         return Err(Reason::new(
@@ -60,15 +66,40 @@ pub(crate) fn sample(ty: &TensorType, batch: Batch) -> Result<Vec<usize>, Reason
             "values whose only symbolic dimension is the leading one",
         ));
     };
+    if batch == Batch::Fixed(0) {
+        return Err(no_elements(ty));
+    }
+    checked(ty, dims)
+}
+
+/// The dimensions of a value that is a sample by itself; a single number is one of one element.
+fn whole(ty: &TensorType) -> Result<Vec<usize>, Reason> {
+    let Some(dims) = ty.shape.fixed() else {
+        return Err(Reason::new(format!("its value is {ty}"), "values without a batch, as the others are"));
+    };
+    checked(ty, if dims.is_empty() { vec![1] } else { dims })
+}
+
+fn checked(ty: &TensorType, dims: Vec<usize>) -> Result<Vec<usize>, Reason> {
     match crate::layout::len(&dims, crate::layout::Layout::Planar) {
-        Some(1..=MAX_ELEMENTS) if batch != Batch::Fixed(0) => Ok(dims),
-        Some(0..=MAX_ELEMENTS) => {
-            Err(Reason::new(format!("its value is {ty}, which has no elements"), "values with elements"))
-        }
+        Some(1..=MAX_ELEMENTS) => Ok(dims),
+        Some(0) => Err(no_elements(ty)),
         _ => Err(Reason::new(
             format!("its value is {ty}"),
             format!("values of at most {MAX_ELEMENTS} elements a sample"),
         )),
+    }
+}
+
+fn no_elements(ty: &TensorType) -> Reason {
+    Reason::new(format!("its value is {ty}, which has no elements"), "values with elements")
+}
+
+/// Dimensions of a tensor that are not the sample's: one for the batch, or none.
+pub(crate) const fn leading_dims(batch: Batch) -> usize {
+    match batch {
+        Batch::Symbolic | Batch::Fixed(_) => 1,
+        Batch::Single => 0,
     }
 }
 

@@ -106,6 +106,12 @@ impl<'g> Context<'g> {
         }
     }
 
+    /// An axis of a value as one of its sample.
+    pub(crate) fn sample_axis(&self, axis: usize) -> Result<usize, Reason> {
+        let leading = batch::leading_dims(self.batch);
+        axis.checked_sub(leading).ok_or_else(|| Reason::new("works along axis 0, the batch", "axes within a sample"))
+    }
+
     /// Sample dimensions of a node that is being lowered.
     pub(crate) fn sample(&self, node: NodeId) -> Vec<usize> {
         self.samples[&node].clone()
@@ -280,7 +286,8 @@ impl<'g> Context<'g> {
         };
         let dims = batch::sample(ty, self.batch).map_err(here)?;
         let whole = ty.shape.fixed().unwrap_or_default();
-        let (_, data) = batch::constant_sample(&whole, data, whole.len()).map_err(here)?;
+        let rank = whole.len() + 1 - batch::leading_dims(self.batch);
+        let (_, data) = batch::constant_sample(&whole, data, rank).map_err(here)?;
         let mut lanes = data.to_vec();
         lanes.resize(data.len().next_multiple_of(BLOCK), 0.0);
         let constant = Operand::Constant(self.packer.vector(name, lanes));

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use rnc_ir::{Graph, NodeId, Op, Verified};
 use rnc_plan::kernel::PoolKind;
-use rnc_plan::{ALIGN, Buffer, Listing, Machine, Operand, Plan, Port, Step, Tuning};
+use rnc_plan::{ALIGN, Batch, Buffer, Listing, Machine, Operand, Plan, Port, Step, Tuning};
 
 use crate::choose::Chooser;
 use crate::context::{Context, PendingBuffer};
@@ -43,12 +43,25 @@ impl Default for LowerOptions<'_> {
 
 /// Lowers what the graph's outputs need to a plan. The plan is the same for the same graph and options.
 ///
+/// The leading dimension of all values is the batch. Where that does not work out, and no dimension is open, the graph is taken as one that knows no
+/// batch: all of a tensor is one sample.
+///
 /// # Errors
 /// If some nodes cannot be lowered (all of them are named), if the inputs have no common batch, or if constants or arena do not fit into
 /// memory.
 pub fn lower(graph: &Verified<'_>, options: &LowerOptions<'_>) -> Result<Plan, LowerError> {
     let graph = graph.graph();
-    let batch = batch::of(graph)?;
+    let with_batch = batch::of(graph).and_then(|batch| lower_as(graph, batch, options));
+    match with_batch {
+        Err(error @ (LowerError::Unsupported(_) | LowerError::Batches { .. })) if !batch::is_open(graph) => {
+            // What keeps a graph from both is told for the more usual one.
+            lower_as(graph, Batch::Single, options).map_err(|_| error)
+        }
+        result => result,
+    }
+}
+
+fn lower_as(graph: &Graph, batch: Batch, options: &LowerOptions<'_>) -> Result<Plan, LowerError> {
     let order = needed(graph);
     let mut failures: HashMap<NodeId, Reason> = HashMap::new();
     let mut samples: HashMap<NodeId, Vec<usize>> = HashMap::new();
@@ -141,7 +154,7 @@ fn dispatch(cx: &mut Context<'_>, id: NodeId, members: &[NodeId]) -> Result<(), 
 
 /// Places the buffers and packs the constants.
 fn finish(cx: Context<'_>, options: &LowerOptions<'_>) -> Result<Plan, LowerError> {
-    let Context { graph, batch, packer, steps, buffers, samples, .. } = cx;
+    let Context { graph, batch, packer, steps, buffers, .. } = cx;
     let too_large = || LowerError::TooLarge { what: "arena", graph: graph.name().to_owned() };
     let requests = requests(&steps, &buffers).ok_or_else(too_large)?;
     let Placement { offsets, arena, lower_bound } = memory::place(&requests).ok_or_else(too_large)?;
@@ -150,16 +163,17 @@ fn finish(cx: Context<'_>, options: &LowerOptions<'_>) -> Result<Plan, LowerErro
         Buffer { name: pending.name, offset, bytes, first_step: first, last_step: last }
     };
     let (constants, data) = packer.finish(graph.name())?;
-    let port = |name: &str, id: &NodeId, samples: &HashMap<NodeId, Vec<usize>>| {
-        let dims = samples.get(id).cloned().or_else(|| Some(graph.ty(*id).shape.fixed()?.get(1..)?.to_vec()));
-        Port { name: name.to_owned(), dims: dims.unwrap_or_default() }
+    // Not the sample's: a single number has no dimensions.
+    let port = |name: &str, id: &NodeId| {
+        let dims = graph.ty(*id).shape.dims().iter().skip(batch::leading_dims(batch));
+        Port { name: name.to_owned(), dims: dims.filter_map(|dim| dim.fixed()).collect() }
     };
     Ok(Plan {
         name: graph.name().to_owned(),
         producer: options.producer.clone(),
         batch,
-        inputs: graph.inputs().iter().map(|id| port(graph.node(*id).name(), id, &samples)).collect(),
-        outputs: graph.outputs().iter().map(|o| port(&o.name, &o.value, &samples)).collect(),
+        inputs: graph.inputs().iter().map(|id| port(graph.node(*id).name(), id)).collect(),
+        outputs: graph.outputs().iter().map(|o| port(&o.name, &o.value)).collect(),
         buffers: buffers.into_iter().zip(&requests).zip(offsets).map(place).collect(),
         constants,
         steps,

@@ -5,11 +5,11 @@ use rnc_ir::{NodeId, Op};
 use rnc_plan::Batch;
 use rnc_plan::kernel::KernelSpec;
 
+use crate::batch::leading_dims;
 use crate::context::{Context, ValueId};
 use crate::conv::PLANAR_CHANNELS;
 use crate::error::Reason;
 use crate::layout::{Layout, extent, same_blocked};
-use crate::softmax::sample_axis;
 use crate::view::{self, Axis, View, Walk};
 
 /// Lowers a reshape, or an identity: no step, unless the layout has to change.
@@ -29,15 +29,16 @@ pub(crate) fn expand(cx: &mut Context<'_>, node: NodeId) -> Result<(), Reason> {
 
 /// Lowers a permutation of the axes of the sample.
 pub(crate) fn transpose(cx: &mut Context<'_>, node: NodeId, perm: &[usize]) -> Result<(), Reason> {
-    if perm.first() != Some(&0) {
+    let leading = leading_dims(cx.batch);
+    if leading == 1 && perm.first() != Some(&0) {
         return Err(Reason::new(format!("the permutation {perm:?} moves the batch"), "permutations that start with 0"));
     }
     let x = cx.value(cx.graph.operands(node)[0])?;
     let axis = |(result, from): (usize, &usize)| {
-        let source = from - 1;
+        let source = from - leading;
         Axis { count: cx.dims(x)[source], source: Walk::whole(source), result: Walk::whole(result) }
     };
-    let axes: Vec<_> = perm[1..].iter().enumerate().map(axis).collect();
+    let axes: Vec<_> = perm[leading..].iter().enumerate().map(axis).collect();
     copy(cx, node, x, &axes, None)
 }
 
@@ -45,15 +46,16 @@ pub(crate) fn transpose(cx: &mut Context<'_>, node: NodeId, perm: &[usize]) -> R
 pub(crate) fn slice(cx: &mut Context<'_>, node: NodeId, slice: &Slice) -> Result<(), Reason> {
     let x = cx.value(cx.graph.operands(node)[0])?;
     // With `None` for its size the whole axis is taken; else its size is the same, as the value's leading dimension is the batch.
-    if slice.starts[0] != 0 || slice.steps[0] != 1 {
+    let leading = leading_dims(cx.batch);
+    if leading == 1 && (slice.starts[0] != 0 || slice.steps[0] != 1) {
         return Err(Reason::new(
             "the samples of the batch are cut or reordered",
             "slices that take the whole leading axis in order",
         ));
     }
     let axis = |(axis, count): (usize, &usize)| {
-        let (start, step) = match slice.sizes[axis + 1] {
-            Some(_) => (slice.starts[axis + 1], slice.steps[axis + 1]),
+        let (start, step) = match slice.sizes[axis + leading] {
+            Some(_) => (slice.starts[axis + leading], slice.steps[axis + leading]),
             None => (0, 1),
         };
         Axis { count: *count, source: Walk { axis, start, step }, result: Walk::whole(axis) }
@@ -64,12 +66,13 @@ pub(crate) fn slice(cx: &mut Context<'_>, node: NodeId, slice: &Slice) -> Result
 
 /// Lowers a border: the result is filled with its value, and the operand is copied into the middle.
 pub(crate) fn pad(cx: &mut Context<'_>, node: NodeId, pad: &Pad) -> Result<(), Reason> {
-    if pad.begin[0] != 0 || pad.end[0] != 0 {
+    let leading = leading_dims(cx.batch);
+    if leading == 1 && (pad.begin[0] != 0 || pad.end[0] != 0) {
         return Err(Reason::new("the batch is padded", "padding within samples"));
     }
     let x = cx.value(cx.graph.operands(node)[0])?;
     let axis = |(axis, count): (usize, &usize)| {
-        let result = Walk { axis, start: pad.begin[axis + 1], step: 1 };
+        let result = Walk { axis, start: pad.begin[axis + leading], step: 1 };
         Axis { count: *count, source: Walk::whole(axis), result }
     };
     let axes: Vec<_> = cx.dims(x).iter().enumerate().map(axis).collect();
@@ -78,7 +81,7 @@ pub(crate) fn pad(cx: &mut Context<'_>, node: NodeId, pad: &Pad) -> Result<(), R
 
 /// Lowers a concatenation: each operand is copied to its place.
 pub(crate) fn concat(cx: &mut Context<'_>, node: NodeId, axis: usize) -> Result<(), Reason> {
-    let joined = sample_axis(axis)?;
+    let joined = cx.sample_axis(axis)?;
     let operands = cx.graph.operands(node);
     let values = operands.iter().map(|id| cx.value(*id)).collect::<Result<Vec<_>, _>>()?;
     let layout = layout(cx, node, &values);
@@ -122,7 +125,7 @@ pub(crate) fn expanded(
 /// Between different ranks the batch of the one would meet another axis of the other; that is harmless if it is 1.
 fn broadcast(from: &[usize], to: &[usize], batch: Batch) -> Result<Vec<Axis>, Reason> {
     let meets = || format!("a sample of {from:?} meets one of {to:?}");
-    let Some(lead) = to.len().checked_sub(from.len()).filter(|lead| *lead == 0 || batch == Batch::Fixed(1)) else {
+    let Some(lead) = to.len().checked_sub(from.len()).filter(|lead| *lead == 0 || batch.fixed() == Some(1)) else {
         return Err(Reason::new(meets(), "broadcasting between values of the same rank"));
     };
     let axis = |(result, count): (usize, &usize)| {

@@ -90,7 +90,7 @@ impl Builder<'_, '_> {
         let offset = |c: usize| (f64::from(bias[c]) - f64::from(mean[c]) * factor(c)) as f32;
         let offsets: Vec<f32> = (0..scale.len()).map(offset).collect();
         let mut dims = vec![1; self.rank];
-        dims[0] = scale.len();
+        dims[self.cx.sample_axis(1)?] = scale.len();
         let factor = self.constant(self.cx.name(operands[1]), &dims, &factors)?;
         let scaled = self.push(Instruction::Binary(Binary::Mul, x, factor));
         let offset = self.constant(self.cx.name(operands[2]), &dims, &offsets)?;

@@ -11,11 +11,10 @@ use crate::context::{Context, ValueId};
 use crate::error::Reason;
 use crate::layout::{Layout, len};
 use crate::pool;
-use crate::softmax::sample_axis;
 
 /// Lowers a reduction over axes of the sample.
 pub(crate) fn lower(cx: &mut Context<'_>, node: NodeId, reduce: &Reduce) -> Result<(), Reason> {
-    let axes = reduce.axes.iter().map(|axis| sample_axis(*axis)).collect::<Result<Vec<_>, _>>()?;
+    let axes = reduce.axes.iter().map(|axis| cx.sample_axis(*axis)).collect::<Result<Vec<_>, _>>()?;
     let mut value = cx.value(cx.graph.operands(node)[0])?;
     let kind = match reduce.kind {
         ReduceKind::Mean | ReduceKind::Sum => PoolKind::Average,

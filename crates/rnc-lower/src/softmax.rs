@@ -9,7 +9,7 @@ use crate::layout::Layout;
 
 /// Lowers a softmax over an axis of the sample, in the planar layout.
 pub(crate) fn lower(cx: &mut Context<'_>, node: NodeId, axis: usize) -> Result<(), Reason> {
-    let axis = sample_axis(axis)?;
+    let axis = cx.sample_axis(axis)?;
     let x = cx.value(cx.graph.operands(node)[0])?;
     let dims = cx.dims(x);
     let (outer, inner) = (dims[..axis].iter().product(), dims[axis + 1..].iter().product());
@@ -19,9 +19,4 @@ pub(crate) fn lower(cx: &mut Context<'_>, node: NodeId, axis: usize) -> Result<(
     cx.emit(cx.name(node), KernelSpec::Softmax(spec), vec![result, x])?;
     cx.define(node, Layout::Planar, result);
     Ok(())
-}
-
-/// An axis of a value as one of its sample.
-pub(crate) fn sample_axis(axis: usize) -> Result<usize, Reason> {
-    axis.checked_sub(1).ok_or_else(|| Reason::new("works along axis 0, the batch", "axes within a sample"))
 }

@@ -48,6 +48,7 @@ pub(crate) fn encode(plan: &Plan) -> Vec<u8> {
             kind: Some(match plan.batch {
                 Batch::Symbolic => proto::batch::Kind::Symbolic(proto::Symbolic {}),
                 Batch::Fixed(n) => proto::batch::Kind::Fixed(n as u64),
+                Batch::Single => proto::batch::Kind::Single(proto::Single {}),
             }),
         }),
         inputs: plan.inputs.iter().map(port).collect(),
@@ -141,6 +142,7 @@ fn read_batch(batch: Option<proto::Batch>, path: &Path<'_>) -> Result<Batch, Dec
     Ok(match required(batch.and_then(|batch| batch.kind), path)? {
         proto::batch::Kind::Symbolic(proto::Symbolic {}) => Batch::Symbolic,
         proto::batch::Kind::Fixed(n) => Batch::Fixed(size(n, &path.field("fixed"))?),
+        proto::batch::Kind::Single(proto::Single {}) => Batch::Single,
     })
 }
 

@@ -54,9 +54,31 @@ pub enum Batch {
     Symbolic,
     /// Always this many.
     Fixed(usize),
+    /// One, and the tensors have no dimension for it: the model knows no batch.
+    Single,
 }
 
-/// An input or output of the model: `f32`, planar, the leading dimension being the batch.
+impl Batch {
+    /// How many samples a run takes, if the plan says so.
+    pub const fn fixed(self) -> Option<usize> {
+        match self {
+            Self::Symbolic => None,
+            Self::Fixed(n) => Some(n),
+            Self::Single => Some(1),
+        }
+    }
+
+    /// Dimensions of a tensor of so many samples: the batch comes first, if the model knows one.
+    pub fn shape(self, sample: &[usize], samples: usize) -> Vec<usize> {
+        let leading = match self {
+            Self::Symbolic | Self::Fixed(_) => Some(samples),
+            Self::Single => None,
+        };
+        leading.into_iter().chain(sample.iter().copied()).collect()
+    }
+}
+
+/// An input or output of the model: `f32`, planar, the leading dimension being the batch unless that is [`Batch::Single`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
     /// Name.

@@ -143,7 +143,7 @@ fn counts(plan: &Plan) -> Result<(), VerifyError> {
     }
     match plan.batch {
         Batch::Fixed(found) if found == 0 || found > MAX_BATCH => Err(VerifyError::Batch { found }),
-        Batch::Fixed(_) | Batch::Symbolic => Ok(()),
+        Batch::Fixed(_) | Batch::Symbolic | Batch::Single => Ok(()),
     }
 }
 

@@ -3,7 +3,6 @@
 //! A step finds its weights as cold as the steps before it left them, which is what [`layers`](../../rnc-codegen/examples/layers.rs) does not show. Prints each step's
 //! median and minimum, its GFLOP/s at the median, and their sums.
 
-use rnc_plan::Batch;
 use rnc_plan::cost::cost;
 use rnc_runtime::{Options, Session};
 
@@ -15,10 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let isa = arguments.next().map(|name| name.parse()).transpose()?;
     let session = Session::load(path, &Options { threads: Some(threads), isa, ..Options::default() })?;
     let plan = session.plan();
-    let batch = match plan.batch {
-        Batch::Fixed(n) => n,
-        Batch::Symbolic => batch,
-    };
+    let batch = plan.batch.fixed().unwrap_or(batch);
     let len = |port: &rnc_plan::Port| port.sample_len().unwrap_or(0) * batch;
     let inputs: Vec<Vec<f32>> =
         plan.inputs.iter().map(|port| (0..len(port)).map(|i| (i as f32).sin()).collect()).collect();

@@ -119,10 +119,7 @@ impl Session {
     pub fn workspace(&self) -> Workspace {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.unwrap_or_else(|| {
-            let batch = match self.plan().batch {
-                Batch::Fixed(n) => n,
-                Batch::Symbolic => 1,
-            };
+            let batch = self.plan().batch.fixed().unwrap_or(1);
             let mut arena = Arena::default();
             arena.prepare(self.program.memory(batch, self.threads).unwrap_or(0));
             Workspace { arena, run: Arc::new(Run::new(Arc::clone(&self.program), false)) }
@@ -174,12 +171,9 @@ impl Session {
         let arrays = plan.inputs.iter().map(|port| array(port, plan.batch, inputs, &mut batch));
         let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
         let slices: Vec<&[f32]> = arrays.iter().map(|array| array.as_slice().expect("in standard layout")).collect();
-        let batch = batch.unwrap_or(match plan.batch {
-            Batch::Fixed(n) => n,
-            Batch::Symbolic => 1,
-        });
+        let batch = batch.or(plan.batch.fixed()).unwrap_or(1);
         check_batch(plan, batch)?;
-        let outputs = plan.outputs.iter().map(|port| zeros(port, batch));
+        let outputs = plan.outputs.iter().map(|port| zeros(port, plan.batch, batch));
         let mut outputs = outputs.collect::<Result<Vec<_>, _>>()?;
         let mut results: Vec<&mut [f32]> =
             outputs.iter_mut().map(|array| array.as_slice_mut().expect("a new array is in standard layout")).collect();
@@ -238,17 +232,13 @@ fn thread_count(options: &Options) -> usize {
 }
 
 /// An array for an output, unless there is no memory for it.
-fn zeros(port: &Port, batch: usize) -> Result<ArrayD<f32>, RunError> {
+fn zeros(port: &Port, plan_batch: Batch, batch: usize) -> Result<ArrayD<f32>, RunError> {
     let memory = || RunError::Memory { batch, error: std::io::ErrorKind::OutOfMemory.into() };
     let len = port.sample_len().and_then(|len| len.checked_mul(batch)).ok_or_else(memory)?;
     let mut data = Vec::new();
     data.try_reserve_exact(len).map_err(|_| memory())?;
     data.resize(len, 0.0);
-    ArrayD::from_shape_vec(shape(port, batch), data).map_err(|_| memory())
-}
-
-fn shape(port: &Port, batch: usize) -> Vec<usize> {
-    std::iter::once(batch).chain(port.dims.iter().copied()).collect()
+    ArrayD::from_shape_vec(plan_batch.shape(&port.dims, batch), data).map_err(|_| memory())
 }
 
 /// The one array given for a port, row-major, if its shape fits.
@@ -265,24 +255,26 @@ fn array<'a>(
     };
     let wrong = || {
         let leading = match plan_batch {
-            Batch::Symbolic => "N".to_owned(),
-            Batch::Fixed(n) => n.to_string(),
+            Batch::Symbolic => Some("N".to_owned()),
+            Batch::Fixed(n) => Some(n.to_string()),
+            Batch::Single => None,
         };
-        let dims = std::iter::once(leading).chain(port.dims.iter().map(ToString::to_string));
+        let dims = leading.into_iter().chain(port.dims.iter().map(ToString::to_string));
         let expected = dims.collect::<Vec<_>>().join(", ");
         RunError::Shape { name: port.name.clone(), expected, found: array.shape().to_vec() }
     };
-    let (Some(samples), Some(rest)) = (array.shape().first(), array.shape().get(1..)) else { return Err(wrong()) };
-    let fits = match plan_batch {
-        Batch::Symbolic => *samples > 0,
-        Batch::Fixed(n) => *samples == n,
+    let samples = match (plan_batch, array.shape()) {
+        (Batch::Symbolic, [samples, ..]) if *samples > 0 => *samples,
+        (Batch::Fixed(n), _) => n,
+        (Batch::Single, _) => 1,
+        (Batch::Symbolic, _) => return Err(wrong()),
     };
-    if !fits || rest != port.dims {
+    if array.shape() != plan_batch.shape(&port.dims, samples) {
         return Err(wrong());
     }
-    let expected = *batch.get_or_insert(*samples);
-    if expected != *samples {
-        return Err(RunError::Batch { name: port.name.clone(), expected, found: *samples });
+    let expected = *batch.get_or_insert(samples);
+    if expected != samples {
+        return Err(RunError::Batch { name: port.name.clone(), expected, found: samples });
     }
     Ok(array.as_standard_layout())
 }
@@ -290,9 +282,12 @@ fn array<'a>(
 fn check_batch(plan: &Plan, batch: usize) -> Result<(), RunError> {
     let port = || plan.inputs.first().map_or_else(String::new, |port| port.name.clone());
     match plan.batch {
-        Batch::Fixed(expected) if expected != batch => Err(RunError::Batch { name: port(), expected, found: batch }),
         Batch::Symbolic if batch == 0 => Err(RunError::Batch { name: port(), expected: 1, found: 0 }),
-        Batch::Fixed(_) | Batch::Symbolic => Ok(()),
+        Batch::Symbolic => Ok(()),
+        Batch::Fixed(_) | Batch::Single => match plan.batch.fixed().filter(|expected| *expected != batch) {
+            Some(expected) => Err(RunError::Batch { name: port(), expected, found: batch }),
+            None => Ok(()),
+        },
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use ndarray::{ArrayD, Axis};
 use rnc_ir::Graph;
 use rnc_plan::kernel::{BLOCK, KernelSpec, Space, blocks};
-use rnc_plan::{Operand, Plan, Step, footprint};
+use rnc_plan::{Batch, Operand, Plan, Step, footprint};
 use rnc_reference::Value;
 use rnc_runtime::{Observed, RunError, Session};
 
@@ -149,14 +149,21 @@ impl Difference {
 fn difference(plan: &Plan, step: &Step, observed: Observed<'_>, expected: &Values) -> Option<Difference> {
     let expected = expected.get(name_of(plan, step))?;
     let operands = footprint::operands(&step.kernel).ok()?;
-    let pixels = expected.shape().iter().skip(2).product();
+    let leading = plan.batch.shape(&[], 1).len();
+    let pixels = expected.shape().iter().skip(leading + 1).product();
     let mut result = None;
     for sample in 0..observed.samples {
         let found = &observed.result[sample * operands[0].sample_stride..][..operands[0].elements_per_sample];
-        if observed.first + sample >= expected.shape().first().copied()? {
-            return None;
-        }
-        let expected = expected.index_axis(Axis(0), observed.first + sample);
+        let expected = match plan.batch {
+            Batch::Single => expected.view(),
+            Batch::Fixed(_) | Batch::Symbolic => {
+                let index = observed.first + sample;
+                if index >= expected.shape().first().copied()? {
+                    return None;
+                }
+                expected.index_axis(Axis(0), index)
+            }
+        };
         let expected = expected.as_standard_layout();
         let expected = expected.as_slice()?;
         let layouts = Layout::of(step, pixels).into_iter().flatten();

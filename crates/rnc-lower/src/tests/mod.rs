@@ -57,7 +57,7 @@ fn check_graph(graph: &Graph, batch: usize) -> Plan {
         given.insert(graph.node(*id).name().to_owned(), array.into());
     }
     let expected = rnc_reference::run(graph, &given).unwrap_or_else(|e| panic!("{e}\n{graph}"));
-    let found = interpret::run(&plan, &flat, batch);
+    let found = interpret::run(&plan, &flat, plan.batch.fixed().unwrap_or(batch));
     for (output, found) in graph.outputs().iter().zip(&found) {
         let expected = expected[&output.name].as_f32().expect("f32").as_slice().expect("row-major");
         assert_eq!(expected.len(), found.len(), "{graph}");
@@ -71,7 +71,7 @@ fn check_graph(graph: &Graph, batch: usize) -> Plan {
 
 fn check(text: &str) -> Plan {
     let graph = graph(text);
-    let batch = match graph.ty(graph.inputs()[0]).shape.dims()[0] {
+    let batch = match graph.ty(graph.inputs()[0]).shape.dims().first().copied().unwrap_or(Dim::Fixed(1)) {
         Dim::Fixed(n) => n,
         Dim::Batch => {
             check_graph(&graph, 1);

@@ -261,6 +261,26 @@ fn fixed_batches_are_batches() {
     );
 }
 
+#[test]
+fn graphs_that_know_no_batch() {
+    for (input, body) in [
+        ("f32[]", "%y = exp(%x)"),
+        ("f32[5]", "@c = random(1) : f32[5] %y = add(%x, @c)"),
+        ("f32[2,3,4]", "%y = transpose(%x) {perm=[2,0,1]}"),
+        ("f32[4,3]", "%y = slice(%x) {starts=[3,0], sizes=[2,2], steps=[-2,1]}"),
+        ("f32[2,3]", "%y = pad(%x) {begin=[1,0], end=[0,2], value=0.5}"),
+        ("f32[2,3]", "@c = random(1) : f32[1,3] %y = concat(%x, @c) {axis=0}"),
+        ("f32[3,4]", "%y = softmax(%x) {axis=0}"),
+        ("f32[3,4,5]", "%y = reduce_mean(%x) {axes=[0,2], keep_dims=false}"),
+        ("f32[3,4]", "%y = reduce_sum(%x) {axes=[0,1], keep_dims=false}"),
+        ("f32[2,20,3,3]", "@c = random(1) : f32[2,1,1,3] %y = mul(%x, @c)"),
+        ("f32[3,4]", "%y = reshape(%x) {shape=[2,6]}"),
+    ] {
+        let plan = check(&format!("graph @g(%x: {input}) -> (%y) {{ {body} }}"));
+        assert!(plan.batch == rnc_plan::Batch::Single, "{body}");
+    }
+}
+
 /// A layer on the value of the last one with the same shape before it, if any.
 #[derive(Clone, Copy, Debug)]
 enum Layer {

@@ -119,12 +119,9 @@ impl Compare {
         if !self.input.is_empty() {
             return Ok(read_inputs(plan, &self.input)?.inputs);
         }
-        let batch = self.batch.unwrap_or(match plan.batch {
-            rnc::plan::Batch::Fixed(n) => n,
-            rnc::plan::Batch::Symbolic => 1,
-        });
+        let batch = self.batch.or(plan.batch.fixed()).unwrap_or(1);
         let mut random = Random::new(self.seed);
-        let array = |dims: &[usize]| random.array(&[&[batch], dims].concat());
+        let array = |dims: &[usize]| random.array(&plan.batch.shape(dims, batch));
         let names = plan.inputs.iter().map(|port| port.name.clone());
         Ok(names.zip(plan.inputs.iter().map(|port| port.dims.as_slice()).map(array)).collect())
     }

@@ -104,10 +104,7 @@ impl Report {
             producer: plan.producer.clone(),
             machine: plan.tuning.machine.clone(),
             tuned_on: plan.tuning.measured.as_ref().map(|measured| format!("{}, {}", measured.host, measured.isa)),
-            batch: match plan.batch {
-                Batch::Symbolic => None,
-                Batch::Fixed(n) => Some(n),
-            },
+            batch: plan.batch.fixed(),
             inputs: ports(&plan.inputs),
             outputs: ports(&plan.outputs),
             step_count: plan.steps.len(),
@@ -168,11 +165,12 @@ impl Report {
 impl PortRow {
     fn new(port: &Port, batch: Batch) -> Self {
         let leading = match batch {
-            Batch::Symbolic => serde_json::Value::from("N"),
-            Batch::Fixed(n) => n.into(),
+            Batch::Symbolic => Some(serde_json::Value::from("N")),
+            Batch::Fixed(n) => Some(n.into()),
+            Batch::Single => None,
         };
         let dims = port.dims.iter().map(|dim| (*dim).into());
-        Self { name: port.name.clone(), dtype: "f32", shape: std::iter::once(leading).chain(dims).collect() }
+        Self { name: port.name.clone(), dtype: "f32", shape: leading.into_iter().chain(dims).collect() }
     }
 
     fn text(&self) -> String {

@@ -6,7 +6,6 @@ use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{ArrayD, Axis};
 use rnc::Plan;
-use rnc::plan::Batch;
 
 use super::super::failure::Failure;
 use super::measure::Samples;
@@ -31,10 +30,7 @@ pub(super) fn batches<'a>(
             format!("input `{}` takes samples of shape {:?}, images are [3, H, W] or [H, W, 3]", port.name, port.dims);
         return Err(Failure::failed(message).with_help("give a tensor: --input FILE.npy"));
     };
-    let (least, most) = match plan.batch {
-        Batch::Symbolic => (1, MAX_BATCH),
-        Batch::Fixed(n) => (n, n),
-    };
+    let (least, most) = plan.batch.fixed().map_or((1, MAX_BATCH), |n| (n, n));
     let name = port.name.clone();
     let progress = progress(files.len());
     Ok(files.chunks(most).map(move |files| {

@@ -1,7 +1,7 @@
 //! A run of the plan, for the page.
 
+use rnc::plan::Machine;
 use rnc::plan::cost::cost;
-use rnc::plan::{Batch, Machine};
 use rnc::profile::{Bound, Roofline, step_times};
 use rnc::{Isa, Options, Plan, Session, machine};
 use serde::Serialize;
@@ -42,10 +42,7 @@ impl Profiled {
         let session = Session::new(plan, options)?;
         let machine = measured(isa)?;
         let threads = session.threads();
-        let batch = match session.plan().batch {
-            Batch::Fixed(n) => n,
-            Batch::Symbolic => 1,
-        };
+        let batch = session.plan().batch.fixed().unwrap_or(1);
         let roofline = Roofline::new(&machine, threads);
         let times = step_times(&session, batch, runs)?;
         let steps = session.plan().steps.iter().zip(times).map(|(step, time)| {
