@@ -70,13 +70,16 @@ fn the_maximum_of_a_window_with_nan_is_nan_wherever_it_stands() {
 #[test]
 fn every_binary_function_agrees_for_every_access() {
     let (blocks, pixels, batch) = (2, 5, 3);
-    let functions: [(Binary, Two); 6] = [
+    let functions: [(Binary, Two); 9] = [
         (Binary::Add, |a, b| a + b),
         (Binary::Sub, |a, b| a - b),
         (Binary::Mul, |a, b| a * b),
         (Binary::Div, |a, b| a / b),
         (Binary::Max, f32::max),
         (Binary::Min, f32::min),
+        (Binary::Equal, |a, b| f32::from(u8::from(a == b))),
+        (Binary::Greater, |a, b| f32::from(u8::from(a > b))),
+        (Binary::GreaterOrEqual, |a, b| f32::from(u8::from(a >= b))),
     ];
     for (function, plain) in functions {
         for access in [Access::Full, Access::PerChannel, Access::PerChannelShared] {
@@ -112,7 +115,7 @@ fn unary(function: Unary, len: usize) -> KernelSpec {
 
 #[test]
 fn exact_functions_agree_on_flat_values_of_any_length() {
-    let functions: [(Unary, One); 7] = [
+    let functions: [(Unary, One); 9] = [
         (Unary::Relu, |x| if 0.0 > x { 0.0 } else { x }),
         (Unary::Sqrt, f32::sqrt),
         (Unary::Abs, f32::abs),
@@ -120,6 +123,8 @@ fn exact_functions_agree_on_flat_values_of_any_length() {
         (Unary::Reciprocal, |x| 1.0 / x),
         (Unary::Floor, f32::floor),
         (Unary::Ceil, f32::ceil),
+        (Unary::Round, f32::round_ties_even),
+        (Unary::Sign, |x| if x == 0.0 { 0.0 } else { x.signum() }),
     ];
     for (function, plain) in functions {
         for len in [1, 3, 4, 10, 4096, 4099] {
@@ -139,6 +144,9 @@ fn close(function: Unary, plain: fn(f64) -> f64, relative: f64, floor: f64) {
     let found = run(&spec, rnc_codegen::Isa::Baseline, 1, std::slice::from_ref(&arguments), 1);
     for (x, y) in arguments.iter().zip(found) {
         let expected = plain(f64::from(*x));
+        if y.is_nan() && expected.is_nan() {
+            continue;
+        }
         let error = (f64::from(y) - expected).abs();
         assert!(error <= relative * expected.abs() + floor, "{function:?}({x}) = {y}, expected {expected}");
     }
@@ -149,6 +157,42 @@ fn transcendental_functions_are_accurate() {
     close(Unary::Exp, f64::exp, 2.5e-7, 2e-38);
     close(Unary::Sigmoid, |x| 1.0 / (1.0 + (-x).exp()), 5e-7, 2e-38);
     close(Unary::Tanh, f64::tanh, 3e-7, 0.0);
+    close(Unary::Erf, libm::erf, 2.5e-7, 0.0);
+    // Below zero it is no number.
+    close(Unary::Log, |x| if x < 0.0 { f64::NAN } else { x.ln() }, 2.5e-7, 0.0);
+}
+
+#[test]
+fn logarithms_of_all_magnitudes_are_accurate() {
+    let arguments: Vec<f32> = (1..2000u32).map(|i| f32::from_bits(i * 1_069_000)).collect();
+    let spec = unary(Unary::Log, arguments.len());
+    let found = run(&spec, rnc_codegen::Isa::Baseline, 1, std::slice::from_ref(&arguments), 1);
+    for (x, y) in arguments.iter().zip(found) {
+        let expected = f64::from(*x).ln();
+        assert!((f64::from(y) - expected).abs() <= 2.5e-7 * expected.abs(), "log({x}) = {y}, expected {expected}");
+    }
+}
+
+/// As accurate as its logarithm: the error of `b ln a` is one of the result, relative.
+#[test]
+fn powers_are_accurate_and_take_what_ieee_754_says() {
+    let bases = [0.0, 0.3, 0.999, 1.0, 1.5, 7.0, 1e4, -0.5, -2.0, -3.0, f32::INFINITY, f32::NAN];
+    let exponents = [0.0, 1.0, 2.0, 3.0, -1.0, -2.0, 0.5, 0.75, -0.75, 2.5, f32::NAN];
+    let pairs: Vec<(f32, f32)> = bases.iter().flat_map(|a| exponents.map(|b| (*a, b))).collect();
+    let spec = KernelSpec::Elementwise(Elementwise {
+        space: Space::Flat { len: pairs.len() },
+        operands: vec![Access::Full; 2],
+        program: vec![Instruction::Operand(0), Instruction::Operand(1), Instruction::Binary(Binary::Pow, 0, 1)],
+    });
+    let inputs = [pairs.iter().map(|(a, _)| *a).collect(), pairs.iter().map(|(_, b)| *b).collect()];
+    let found = run(&spec, rnc_codegen::Isa::Baseline, 1, &inputs, 1);
+    for ((a, b), y) in pairs.iter().zip(found) {
+        let expected = f64::from(*a).powf(f64::from(*b));
+        let allowed = 5e-7 * (1.0 + (b * a.abs().ln()).abs());
+        let same = f64::from(y) == expected || (y.is_nan() && expected.is_nan());
+        let close = (f64::from(y) - expected).abs() <= f64::from(allowed) * expected.abs();
+        assert!(same || close, "{a}^{b} = {y}, expected {expected}");
+    }
 }
 
 #[test]
@@ -158,6 +202,8 @@ fn transcendental_functions_take_infinities_and_nan() {
         (Unary::Exp, [0.0, 0.0, 1.0, f32::INFINITY, f32::INFINITY, f32::NAN]),
         (Unary::Sigmoid, [0.0, 0.0, 0.5, 1.0, 1.0, f32::NAN]),
         (Unary::Tanh, [-1.0, -1.0, 0.0, 1.0, 1.0, f32::NAN]),
+        (Unary::Erf, [-1.0, -1.0, 0.0, 1.0, 1.0, f32::NAN]),
+        (Unary::Log, [f32::NAN, f32::NAN, f32::NEG_INFINITY, 69.077_55, f32::INFINITY, f32::NAN]),
     ] {
         check(&unary(function, x.len()), 1, std::slice::from_ref(&x), &expected);
     }
@@ -167,7 +213,7 @@ fn transcendental_functions_take_infinities_and_nan() {
 fn vectors_and_scalars_give_the_same_bits() {
     let mut random = Random(3);
     let x: Vec<f32> = (0..64).map(|_| random.float() * 20.0).collect();
-    for function in [Unary::Exp, Unary::Sigmoid, Unary::Tanh] {
+    for function in [Unary::Exp, Unary::Sigmoid, Unary::Tanh, Unary::Erf, Unary::Log] {
         let vectors = run(&unary(function, 64), rnc_codegen::Isa::Baseline, 1, std::slice::from_ref(&x), 1);
         let scalars = run(&unary(function, 1), rnc_codegen::Isa::Baseline, 64, std::slice::from_ref(&x), 1);
         assert_same_bits(&scalars, &vectors, &format!("{function:?}"));

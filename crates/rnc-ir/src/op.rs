@@ -23,6 +23,8 @@ pub enum Op {
     Unary(Unary),
     /// An elementwise function of two operands with `NumPy` broadcasting.
     Binary(Binary),
+    /// The elements of the second operand where the first is not 0, of the third where it is, with `NumPy` broadcasting.
+    Where,
     /// Maximum over windows of NCHW; padding never wins.
     MaxPool(Pool),
     /// Mean over windows of NCHW.
@@ -179,9 +181,18 @@ pub enum Unary {
     Floor,
     /// Smallest integer not below `x`.
     Ceil,
+    /// The nearest integer; of two, the even one.
+    Round,
+    /// -1, 0 or 1.
+    Sign,
+    /// Natural logarithm.
+    Log,
+    /// The error function, `2/√π ∫₀ˣ exp(-t²) dt`.
+    Erf,
 }
 
-/// Functions of [`Op::Binary`]. Both operands are `f32`, or both are `i64`.
+/// Functions of [`Op::Binary`]. Both operands are `f32`, or, for arithmetic, maxima and minima, both are `i64`. There is no type of truth values: comparisons
+/// give 1 and 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Binary {
     /// `a + b`.
@@ -196,6 +207,14 @@ pub enum Binary {
     Max,
     /// `min(a, b)`.
     Min,
+    /// `a` to the power of `b`.
+    Pow,
+    /// 1 where `a = b`, else 0.
+    Equal,
+    /// 1 where `a > b`, else 0.
+    Greater,
+    /// 1 where `a ≥ b`, else 0.
+    GreaterOrEqual,
 }
 
 /// Attributes of [`Op::MaxPool`].
@@ -308,6 +327,7 @@ impl Op {
             Self::BatchNorm(_) => "batch_norm",
             Self::Unary(u) => u.name(),
             Self::Binary(b) => b.name(),
+            Self::Where => "where",
             Self::MaxPool(_) => "max_pool",
             Self::AveragePool(_) => "average_pool",
             Self::GlobalAveragePool => "global_average_pool",
@@ -340,6 +360,7 @@ impl Op {
             }
             Self::BatchNorm(_) => (5, 5),
             Self::Binary(_) | Self::MatMul => (2, 2),
+            Self::Where => (3, 3),
             Self::Gemm(g) => {
                 let n = 2 + g.bias as usize;
                 (n, n)
@@ -381,6 +402,10 @@ impl Unary {
             Self::Reciprocal => "reciprocal",
             Self::Floor => "floor",
             Self::Ceil => "ceil",
+            Self::Round => "round",
+            Self::Sign => "sign",
+            Self::Log => "log",
+            Self::Erf => "erf",
         }
     }
 }
@@ -395,6 +420,10 @@ impl Binary {
             Self::Div => "div",
             Self::Max => "max",
             Self::Min => "min",
+            Self::Pow => "pow",
+            Self::Equal => "equal",
+            Self::Greater => "greater",
+            Self::GreaterOrEqual => "greater_or_equal",
         }
     }
 }

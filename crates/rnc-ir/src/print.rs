@@ -104,6 +104,7 @@ pub fn operand_labels(op: &Op) -> Vec<&'static str> {
         | Op::BatchNorm(_)
         | Op::Unary(_)
         | Op::Binary(_)
+        | Op::Where
         | Op::MaxPool(_)
         | Op::AveragePool(_)
         | Op::GlobalAveragePool
@@ -159,6 +160,7 @@ pub fn attributes(op: &Op) -> Attributes {
         Op::Input
         | Op::Constant(_)
         | Op::Binary(_)
+        | Op::Where
         | Op::GlobalAveragePool
         | Op::GlobalMaxPool
         | Op::MatMul
@@ -202,7 +204,11 @@ fn unary(unary: Unary) -> Attributes {
         | Unary::Neg
         | Unary::Reciprocal
         | Unary::Floor
-        | Unary::Ceil => Vec::new(),
+        | Unary::Ceil
+        | Unary::Log
+        | Unary::Erf
+        | Unary::Round
+        | Unary::Sign => Vec::new(),
     }
 }
 

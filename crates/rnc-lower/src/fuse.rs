@@ -84,7 +84,7 @@ impl Cost {
 /// Instructions of an elementwise operator without its operands; `None` for the others.
 fn instructions(op: &Op) -> Option<usize> {
     match op {
-        Op::Binary(_) => Some(1),
+        Op::Binary(_) | Op::Where => Some(1),
         Op::BatchNorm(_) => Some(2),
         Op::Unary(unary) => Some(match unary {
             Unary::Relu
@@ -96,7 +96,11 @@ fn instructions(op: &Op) -> Option<usize> {
             | Unary::Neg
             | Unary::Reciprocal
             | Unary::Floor
-            | Unary::Ceil => 1,
+            | Unary::Ceil
+            | Unary::Log
+            | Unary::Erf
+            | Unary::Round
+            | Unary::Sign => 1,
             Unary::Silu => 2,
             Unary::Clip { .. } => 4,
             Unary::LeakyRelu { .. } => 6,

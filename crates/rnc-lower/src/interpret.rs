@@ -242,6 +242,13 @@ fn elementwise(spec: &Elementwise, operands: &[Vec<f32>], result: &mut [f32]) {
                 },
                 Instruction::Constant(value) => value.get(),
                 Instruction::Unary(function, a) => unary(function, values[a]),
+                Instruction::Select(condition, a, b) => {
+                    if values[condition] == 0.0 {
+                        values[b]
+                    } else {
+                        values[a]
+                    }
+                }
                 Instruction::Binary(function, a, b) => binary(function, values[a], values[b]),
             };
             values.push(value);
@@ -262,6 +269,10 @@ fn unary(function: Unary, x: f32) -> f32 {
         Unary::Reciprocal => 1.0 / x,
         Unary::Floor => x.floor(),
         Unary::Ceil => x.ceil(),
+        Unary::Round => x.round_ties_even(),
+        Unary::Sign => f32::from(i8::from(x > 0.0) - i8::from(x < 0.0)),
+        Unary::Log => x.ln(),
+        Unary::Erf => libm::erff(x),
     }
 }
 
@@ -273,6 +284,10 @@ fn binary(function: Binary, a: f32, b: f32) -> f32 {
         Binary::Div => a / b,
         Binary::Max => a.max(b),
         Binary::Min => a.min(b),
+        Binary::Pow => a.powf(b),
+        Binary::Equal => f32::from(u8::from(a == b)),
+        Binary::Greater => f32::from(u8::from(a > b)),
+        Binary::GreaterOrEqual => f32::from(u8::from(a >= b)),
     }
 }
 

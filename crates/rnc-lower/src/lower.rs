@@ -134,7 +134,7 @@ fn dispatch(cx: &mut Context<'_>, id: NodeId, members: &[NodeId]) -> Result<(), 
     match graph.op(id) {
         Op::Input | Op::Constant(_) => Ok(()),
         Op::Conv2d(conv) => conv::lower(cx, id, conv),
-        Op::BatchNorm(_) | Op::Unary(_) | Op::Binary(_) => elementwise::lower(cx, id, members),
+        Op::BatchNorm(_) | Op::Unary(_) | Op::Binary(_) | Op::Where => elementwise::lower(cx, id, members),
         Op::MaxPool(pool) => pool::max(cx, id, pool),
         Op::AveragePool(average) => pool::average(cx, id, average),
         Op::GlobalAveragePool => pool::global(cx, id, PoolKind::Average),

@@ -165,6 +165,7 @@ fn layout(cx: &Context<'_>, node: NodeId, sources: &[ValueId]) -> Layout {
         | Op::BatchNorm(_)
         | Op::Unary(_)
         | Op::Binary(_)
+        | Op::Where
         | Op::MaxPool(_)
         | Op::AveragePool(_)
         | Op::GlobalAveragePool

@@ -71,6 +71,10 @@ impl Builder<'_, '_> {
                 let (a, b) = (self.value(operands[0])?, self.value(operands[1])?);
                 Ok(self.push(Instruction::Binary(binary(*function), a, b)))
             }
+            Op::Where => {
+                let [condition, a, b] = [operands[0], operands[1], operands[2]].map(|id| self.value(id));
+                Ok(self.push(Instruction::Select(condition?, a?, b?)))
+            }
             Op::BatchNorm(norm) => self.batch_norm(operands, *norm),
             other => Err(Reason::new(
                 format!("`{}` is part of an elementwise program", other.name()),
@@ -109,6 +113,10 @@ impl Builder<'_, '_> {
             op::Unary::Reciprocal => Unary::Reciprocal,
             op::Unary::Floor => Unary::Floor,
             op::Unary::Ceil => Unary::Ceil,
+            op::Unary::Round => Unary::Round,
+            op::Unary::Sign => Unary::Sign,
+            op::Unary::Log => Unary::Log,
+            op::Unary::Erf => Unary::Erf,
             op::Unary::LeakyRelu { alpha } => {
                 let (zero, alpha) = (self.number(0.0), self.number(alpha));
                 let below = self.push(Instruction::Binary(Binary::Min, x, zero));
@@ -194,5 +202,9 @@ const fn binary(function: op::Binary) -> Binary {
         op::Binary::Div => Binary::Div,
         op::Binary::Max => Binary::Max,
         op::Binary::Min => Binary::Min,
+        op::Binary::Pow => Binary::Pow,
+        op::Binary::Equal => Binary::Equal,
+        op::Binary::Greater => Binary::Greater,
+        op::Binary::GreaterOrEqual => Binary::GreaterOrEqual,
     }
 }

@@ -22,7 +22,7 @@ pub enum ImportError {
     },
     /// The model's version of the default operator set is not one that is understood.
     #[error(
-        "the model uses {found}; supported: opset 7 to 23 of the default domain (re-export the model, or use onnx.version_converter)"
+        "the model uses {found}; supported: opset 6 to 27 of the default domain (re-export the model, or use onnx.version_converter)"
     )]
     Opset {
         /// What the model says.

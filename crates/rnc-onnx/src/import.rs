@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use onnx_protobuf::{GraphProto, ModelProto, NodeProto};
-use rnc_ir::Graph;
+use rnc_ir::{DType, Graph};
 
 use crate::attributes::Attributes;
 use crate::error::{Fault, ImportError, Place, Problem};
@@ -180,6 +180,10 @@ fn add_outputs(proto: &GraphProto, state: &mut State, problems: &mut Vec<Problem
     for output in &proto.output {
         let fault = match state.values.get(&output.name).copied() {
             Some(value) => match state.node(value) {
+                // Truth values are numbers in the graph, and nobody who asks for truth values wants those.
+                Ok(id) if state.graph.ty(id).dtype == DType::F32 && signature::is_integral(output) => {
+                    Fault::new("element type", "bool or an integer", "float32")
+                }
                 Ok(id) => {
                     state.graph.add_output(&output.name, id);
                     continue;

@@ -9,7 +9,7 @@ use crate::node::place;
 use crate::wire;
 
 /// Versions of the default operator set that are understood.
-pub(crate) const OPSETS: std::ops::RangeInclusive<i64> = 7..=23;
+pub(crate) const OPSETS: std::ops::RangeInclusive<i64> = 6..=27;
 
 /// Parses a model.
 pub(crate) fn parse(bytes: &[u8]) -> Result<ModelProto, ImportError> {

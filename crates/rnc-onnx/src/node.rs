@@ -1,8 +1,8 @@
 //! One node under import: its attributes, its operands, and what it adds to the graph.
 
 use onnx_protobuf::NodeProto;
-use rnc_ir::op::Binary;
-use rnc_ir::{Op, Shape, Tensor};
+use rnc_ir::op::{Binary, Reduce, ReduceKind, Reshape, Unary};
+use rnc_ir::{Dim, Op, Shape, Tensor};
 
 use crate::attributes::Attributes;
 use crate::error::{Fault, Place};
@@ -55,6 +55,48 @@ impl NodeCx<'_, '_> {
     pub(crate) fn emit_helper(&mut self, suffix: &str, op: Op, operands: &[Value]) -> Result<Value, Fault> {
         let name = self.state.helper_name(&format!("{}.{suffix}", self.output_name()));
         self.state.emit(&name, op, operands)
+    }
+
+    /// Adds an intermediate result, called like the node's result and its own operator. [`NodeCx::finish`] makes the last one the node's.
+    pub(crate) fn step(&mut self, op: Op, operands: &[Value]) -> Result<Value, Fault> {
+        self.emit_helper(op.name(), op, operands)
+    }
+
+    pub(crate) fn unary(&mut self, function: Unary, x: Value) -> Result<Value, Fault> {
+        self.step(Op::Unary(function), &[x])
+    }
+
+    pub(crate) fn binary(&mut self, function: Binary, a: Value, b: Value) -> Result<Value, Fault> {
+        self.step(Op::Binary(function), &[a, b])
+    }
+
+    /// The function of a value and a number.
+    pub(crate) fn with_number(&mut self, function: Binary, a: Value, b: f32) -> Result<Value, Fault> {
+        let b = self.scalar_constant("number", b);
+        self.binary(function, a, b)
+    }
+
+    /// The elements of a value under other dimensions.
+    pub(crate) fn reshaped(&mut self, x: Value, dims: impl IntoIterator<Item = Dim>) -> Result<Value, Fault> {
+        self.step(Op::Reshape(Reshape { shape: Shape::new(dims) }), &[x])
+    }
+
+    /// A reduction that keeps the axes, with size 1.
+    pub(crate) fn reduced(&mut self, kind: ReduceKind, x: Value, axes: &[usize]) -> Result<Value, Fault> {
+        self.step(Op::Reduce(Reduce { kind, axes: axes.to_vec(), keep_dims: true }), &[x])
+    }
+
+    /// Makes an intermediate result of this node its result: it gets the name that the model has for it.
+    pub(crate) fn finish(&mut self, value: Value) -> Result<Value, Fault> {
+        let name = self.output_name().to_owned();
+        match value {
+            Value::Node(id) if self.state.graph.node(id).name().starts_with(&format!("{name}.")) => {
+                self.state.graph.rename(id, &name);
+                Ok(value)
+            }
+            Value::Node(_) => self.emit(Op::Identity, &[value]),
+            Value::Constant(_) | Value::Unknown => Ok(value),
+        }
     }
 
     /// The node's result as a computed array.

@@ -36,6 +36,11 @@ pub(crate) fn types(
     Ok(inputs.iter().map(|input| input_type(input, given)).collect())
 }
 
+/// Whether a value is declared as a tensor of truth values or integers.
+pub(crate) fn is_integral(value: &ValueInfoProto) -> bool {
+    tensor(value).is_ok_and(|tensor| matches!(elem(tensor.elem_type), Ok(Elem::Bool | Elem::I32 | Elem::I64)))
+}
+
 fn input_type(input: &ValueInfoProto, given: &BTreeMap<String, usize>) -> Result<TensorType, Vec<Problem>> {
     let problem = |fault: Fault| fault.at(Place::Input(input.name.clone())).into_iter().collect::<Vec<_>>();
     let tensor = tensor(input).map_err(problem)?;

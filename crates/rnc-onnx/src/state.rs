@@ -207,6 +207,7 @@ fn needs_floats(op: &Op) -> bool {
         | Op::Constant(_)
         | Op::Conv2d(_)
         | Op::BatchNorm(_)
+        | Op::Where
         | Op::Unary(_)
         | Op::MaxPool(_)
         | Op::AveragePool(_)

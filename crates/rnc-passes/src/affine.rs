@@ -112,6 +112,7 @@ fn producer_parts(graph: &Graph, producer: NodeId) -> Match<Producer> {
         | Op::BatchNorm(_)
         | Op::Unary(_)
         | Op::Binary(_)
+        | Op::Where
         | Op::MaxPool(_)
         | Op::AveragePool(_)
         | Op::GlobalAveragePool

@@ -44,6 +44,7 @@ fn find(graph: &Graph, id: NodeId) -> Match<Linear> {
         | Op::BatchNorm(_)
         | Op::Unary(_)
         | Op::Binary(_)
+        | Op::Where
         | Op::MaxPool(_)
         | Op::AveragePool(_)
         | Op::GlobalAveragePool

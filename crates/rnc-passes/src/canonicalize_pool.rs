@@ -39,6 +39,7 @@ fn find(graph: &Graph, id: NodeId) -> Match<Op> {
         | Op::BatchNorm(_)
         | Op::Unary(_)
         | Op::Binary(_)
+        | Op::Where
         | Op::GlobalAveragePool
         | Op::GlobalMaxPool
         | Op::Gemm(_)

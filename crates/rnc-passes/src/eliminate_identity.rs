@@ -51,6 +51,7 @@ pub(crate) fn changes_nothing(op: &Op) -> bool {
         | Op::Conv2d(_)
         | Op::BatchNorm(_)
         | Op::Binary(_)
+        | Op::Where
         | Op::GlobalAveragePool
         | Op::GlobalMaxPool
         | Op::Gemm(_)

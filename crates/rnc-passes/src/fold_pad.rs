@@ -47,6 +47,7 @@ fn find(graph: &Graph, id: NodeId) -> Match<Folded> {
         | Op::BatchNorm(_)
         | Op::Unary(_)
         | Op::Binary(_)
+        | Op::Where
         | Op::GlobalAveragePool
         | Op::GlobalMaxPool
         | Op::Gemm(_)
@@ -134,7 +135,11 @@ fn is_not_negative(graph: &Graph, id: NodeId) -> bool {
             | Unary::Neg
             | Unary::Reciprocal
             | Unary::Floor
-            | Unary::Ceil => false,
+            | Unary::Ceil
+            | Unary::Log
+            | Unary::Erf
+            | Unary::Round
+            | Unary::Sign => false,
         },
         Op::Conv2d(conv) => match conv.activation {
             Activation::Relu => true,
@@ -145,6 +150,7 @@ fn is_not_negative(graph: &Graph, id: NodeId) -> bool {
         | Op::Constant(_)
         | Op::BatchNorm(_)
         | Op::Binary(_)
+        | Op::Where
         | Op::MaxPool(_)
         | Op::AveragePool(_)
         | Op::GlobalAveragePool

@@ -86,7 +86,10 @@ fn affine_of(binary: Binary, values: &[f64], constant_first: bool) -> Match<Affi
         (Binary::Div, false) if values.contains(&0.0) => return refuse("the divisor has a zero"),
         (Binary::Div, false) => scaled(values.iter().map(|v| v.recip()).collect()),
         // c / x, max and min are not linear in x.
-        (Binary::Div, true) | (Binary::Max | Binary::Min, _) => return Err(Miss::NoMatch),
+        (Binary::Div, true)
+        | (Binary::Max | Binary::Min | Binary::Pow | Binary::Equal | Binary::Greater | Binary::GreaterOrEqual, _) => {
+            return Err(Miss::NoMatch);
+        }
     })
 }
 

@@ -45,6 +45,7 @@ fn find(graph: &Graph, id: NodeId) -> Match<Op> {
         | Op::BatchNorm(_)
         | Op::Unary(_)
         | Op::Binary(_)
+        | Op::Where
         | Op::MaxPool(_)
         | Op::AveragePool(_)
         | Op::GlobalAveragePool
@@ -88,7 +89,11 @@ fn activation_of(unary: Unary) -> Match<Activation> {
         | Unary::Neg
         | Unary::Reciprocal
         | Unary::Floor
-        | Unary::Ceil => Err(Miss::NoMatch),
+        | Unary::Ceil
+        | Unary::Log
+        | Unary::Erf
+        | Unary::Round
+        | Unary::Sign => Err(Miss::NoMatch),
     }
 }
 

@@ -115,7 +115,7 @@ fn is_member(graph: &Graph, id: NodeId) -> bool {
 /// The operator on values of which axis `perm[i]` is axis `i` now. `None` if it is bound to the order of axes.
 fn permuted(op: &Op, perm: &[usize]) -> Option<Op> {
     match op {
-        Op::Unary(_) | Op::Binary(_) => Some(op.clone()),
+        Op::Unary(_) | Op::Binary(_) | Op::Where => Some(op.clone()),
         Op::Softmax(Axis { axis }) => Some(Op::Softmax(Axis { axis: perm[*axis] })),
         Op::Concat(Axis { axis }) => Some(Op::Concat(Axis { axis: perm[*axis] })),
         Op::Slice(Slice { starts, sizes, steps }) => Some(Op::Slice(Slice {
@@ -285,7 +285,8 @@ impl Change {
             Op::Transpose(Transpose { perm }) if *perm == self.perm => return Ok(graph.operands(operand)[0]),
             // It is broadcast to any axis.
             Op::Constant(tensor)
-                if tensor.dims().iter().all(|dim| *dim == 1) && matches!(graph.op(member), Op::Binary(_)) =>
+                if tensor.dims().iter().all(|dim| *dim == 1)
+                    && matches!(graph.op(member), Op::Binary(_) | Op::Where) =>
             {
                 return Ok(operand);
             }

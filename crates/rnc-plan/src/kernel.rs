@@ -308,6 +308,8 @@ pub enum Instruction {
     Unary(Unary, usize),
     /// A function of two values.
     Binary(Binary, usize, usize),
+    /// The second of three values where the first is not 0 (NaN is not), the third where it is.
+    Select(usize, usize, usize),
 }
 
 /// Functions of one value, with the definitions of the ONNX operators of these names.
@@ -333,6 +335,14 @@ pub enum Unary {
     Floor,
     /// Smallest integer not below `x`.
     Ceil,
+    /// The nearest integer; of two, the even one.
+    Round,
+    /// -1, 0 or 1; NaN stays.
+    Sign,
+    /// Natural logarithm.
+    Log,
+    /// The error function.
+    Erf,
 }
 
 /// Functions of two values.
@@ -350,6 +360,14 @@ pub enum Binary {
     Max,
     /// Minimum; NaN wins.
     Min,
+    /// `a^b`, as `e^(b ln a)` with the sign of odd powers: relative error about `2^-23` times `b ln a`.
+    Pow,
+    /// 1 if `a = b`, else 0.
+    Equal,
+    /// 1 if `a > b`, else 0.
+    Greater,
+    /// 1 if `a ≥ b`, else 0.
+    GreaterOrEqual,
 }
 
 /// Softmax over the middle axis of a planar `[outer][len][inner]` sample.

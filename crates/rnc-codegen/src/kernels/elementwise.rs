@@ -41,6 +41,7 @@ fn evaluate(builder: &mut FunctionBuilder<'_>, ty: Type, program: &[Instruction]
             Instruction::Constant(c) => math.constant(c.get()),
             Instruction::Unary(function, x) => math.unary(function, values[x]),
             Instruction::Binary(function, a, b) => math.binary(function, values[a], values[b]),
+            Instruction::Select(condition, a, b) => math.choose(values[condition], values[a], values[b]),
         };
         values.push(value);
     }

@@ -44,6 +44,10 @@ impl Math<'_, '_> {
             }
             Unary::Floor => self.builder.ins().floor(x),
             Unary::Ceil => self.builder.ins().ceil(x),
+            Unary::Round => self.builder.ins().nearest(x),
+            Unary::Sign => self.sign(x),
+            Unary::Log => self.log(x),
+            Unary::Erf => self.erf(x),
         }
     }
 
@@ -62,7 +66,31 @@ impl Math<'_, '_> {
                 let smaller = select_less(self.builder, a, b);
                 self.unless_nan(a, smaller)
             }
+            Binary::Pow => self.pow(a, b),
+            Binary::Equal => self.holds(FloatCC::Equal, a, b),
+            Binary::Greater => self.holds(FloatCC::GreaterThan, a, b),
+            Binary::GreaterOrEqual => self.holds(FloatCC::GreaterThanOrEqual, a, b),
         }
+    }
+
+    /// `a` where the condition is not 0, else `b`.
+    pub fn choose(&mut self, condition: Value, a: Value, b: Value) -> Value {
+        let zero = self.constant(0.0);
+        select(self.builder, FloatCC::Equal, (condition, zero), (b, a))
+    }
+
+    /// 1 where the comparison holds, else 0.
+    fn holds(&mut self, comparison: FloatCC, a: Value, b: Value) -> Value {
+        let (one, zero) = (self.constant(1.0), self.constant(0.0));
+        select(self.builder, comparison, (a, b), (one, zero))
+    }
+
+    fn sign(&mut self, x: Value) -> Value {
+        let zero = self.constant(0.0);
+        let above = self.holds(FloatCC::GreaterThan, x, zero);
+        let below = self.holds(FloatCC::LessThan, x, zero);
+        let sign = self.builder.ins().fsub(above, below);
+        self.unless_nan(x, sign)
     }
 
     /// `a` where it is NaN, else `otherwise`.
@@ -163,5 +191,118 @@ impl Math<'_, '_> {
         let large = self.with_sign(large, x);
         let result = select(self.builder, FloatCC::LessThan, (magnitude, limit), (small, large));
         self.unless_nan(x, result)
+    }
+
+    /// `ln x = e ln 2 + ln m` with `x = m 2^e` and `m` between `√½` and `√2` (Cephes `logf.c`).
+    fn log(&mut self, x: Value) -> Value {
+        // Numbers below the smallest normal one have no exponent of their own: 2^23 times as much has.
+        let (smallest, scale) = (self.constant(f32::MIN_POSITIVE), self.constant(8_388_608.0));
+        let (zero, shift) = (self.constant(0.0), self.constant(23.0));
+        let scaled = self.builder.ins().fmul(x, scale);
+        let normal = select(self.builder, FloatCC::LessThan, (x, smallest), (scaled, x));
+        let shift = select(self.builder, FloatCC::LessThan, (x, smallest), (shift, zero));
+
+        let integer = self.integer();
+        let bits = self.builder.ins().bitcast(integer, MemFlagsData::new(), normal);
+        // The exponent of m/√½ is that of m, less one where m is below √½ (as bits: an integer comparison of the same order).
+        let root = self.integer_constant(i64::from(std::f32::consts::FRAC_1_SQRT_2.to_bits()));
+        let above = self.builder.ins().isub(bits, root);
+        let exponent = self.builder.ins().sshr_imm_u(above, 23);
+        let power = self.builder.ins().ishl_imm_u(exponent, 23);
+        let mantissa = self.builder.ins().isub(bits, power);
+        let m = self.builder.ins().bitcast(self.ty, MemFlagsData::new(), mantissa);
+        let e = self.builder.ins().fcvt_from_sint(self.ty, exponent);
+        let e = self.builder.ins().fsub(e, shift);
+
+        let one = self.constant(1.0);
+        let m = self.builder.ins().fsub(m, one);
+        let square = self.builder.ins().fmul(m, m);
+        let p = self.polynomial(
+            m,
+            &[
+                7.037_683_6e-2,
+                -1.151_461e-1,
+                1.167_699_9e-1,
+                -1.242_014_1e-1,
+                1.424_932_3e-1,
+                -1.666_805_8e-1,
+                2.000_071_5e-1,
+                -2.499_999_4e-1,
+                3.333_333e-1,
+            ],
+        );
+        let p = self.builder.ins().fmul(p, m);
+        let p = self.builder.ins().fmul(p, square);
+        // ln 2 in two parts, the first of which has few bits: e times it is exact.
+        let (ln2_high, ln2_low, half) =
+            (self.constant(0.693_359_4), self.constant(-2.121_944_4e-4), self.constant(-0.5));
+        let p = self.builder.ins().fma(e, ln2_low, p);
+        let p = self.builder.ins().fma(square, half, p);
+        let sum = self.builder.ins().fadd(m, p);
+        let result = self.builder.ins().fma(e, ln2_high, sum);
+
+        let (infinity, nan) = (self.constant(f32::INFINITY), self.constant(f32::NAN));
+        let below = self.constant(f32::NEG_INFINITY);
+        let result = select(self.builder, FloatCC::Equal, (x, infinity), (infinity, result));
+        let result = select(self.builder, FloatCC::Equal, (x, zero), (below, result));
+        let result = select(self.builder, FloatCC::LessThan, (x, zero), (nan, result));
+        self.unless_nan(x, result)
+    }
+
+    /// An odd polynomial near zero, `1 - e^q(|x|)` beyond: relative error under 2 ulp (fit after N. Juffa's `erff`).
+    fn erf(&mut self, x: Value) -> Value {
+        let magnitude = self.builder.ins().fabs(x);
+        // Beyond this the result is 1, and powers of infinity would not be numbers.
+        let limit = self.constant(10.0);
+        let t = select_less(self.builder, limit, magnitude);
+        let square = self.builder.ins().fmul(x, x);
+        let p = self.polynomial(
+            square,
+            &[-5.967_617e-4, 4.991_194e-3, -2.676_813_5e-2, 1.128_199_25e-1, -3.761_253_4e-1, 1.283_791_7e-1],
+        );
+        let near = self.builder.ins().fma(p, x, x);
+        let q = self.polynomial(
+            t,
+            &[
+                -1.728_534_7e-5,
+                3.831_972e-4,
+                -3.883_964_4e-3,
+                2.425_462_2e-2,
+                -1.067_778_8e-1,
+                -6.348_467e-1,
+                -1.287_175_1e-1,
+            ],
+        );
+        let negated = self.builder.ins().fneg(t);
+        let q = self.builder.ins().fma(q, t, negated);
+        let e = self.exp(q);
+        let one = self.constant(1.0);
+        let far = self.builder.ins().fsub(one, e);
+        let far = self.with_sign(far, x);
+        let split = self.constant(0.927_734_4);
+        let result = select(self.builder, FloatCC::GreaterThan, (magnitude, split), (far, near));
+        self.unless_nan(x, result)
+    }
+
+    /// `e^(b ln |a|)`, with what IEEE 754 says of signs, zeros and ones.
+    fn pow(&mut self, a: Value, b: Value) -> Value {
+        let magnitude = self.builder.ins().fabs(a);
+        let log = self.log(magnitude);
+        let exponent = self.builder.ins().fmul(b, log);
+        let power = self.exp(exponent);
+        let (zero, one) = (self.constant(0.0), self.constant(1.0));
+
+        // Of a negative number, odd powers are negative, and those that are no integers are no numbers.
+        let whole = self.builder.ins().floor(b);
+        let half = self.constant(0.5);
+        let halved = self.builder.ins().fmul(b, half);
+        let half_whole = self.builder.ins().floor(halved);
+        let nan = self.constant(f32::NAN);
+        let negated = self.builder.ins().fneg(power);
+        let signed = select(self.builder, FloatCC::Equal, (halved, half_whole), (power, negated));
+        let signed = select(self.builder, FloatCC::Equal, (b, whole), (signed, nan));
+        let result = select(self.builder, FloatCC::LessThan, (a, zero), (signed, power));
+        let result = select(self.builder, FloatCC::Equal, (a, one), (one, result));
+        select(self.builder, FloatCC::Equal, (b, zero), (one, result))
     }
 }

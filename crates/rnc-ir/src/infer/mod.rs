@@ -14,7 +14,7 @@ mod matrix;
 mod shape;
 mod window;
 
-use crate::op::{Activation, Op, Unary};
+use crate::op::{Activation, Binary, Op, Unary};
 use crate::types::{DType, Dim, Shape, TensorType};
 
 pub use window::window_output;
@@ -95,7 +95,8 @@ pub fn infer(op: &Op, operands: &[&TensorType]) -> Result<TensorType, TypeError>
         Op::GlobalAveragePool | Op::GlobalMaxPool => window::global_pool(&cx)?,
         Op::BatchNorm(norm) => batch_norm(&cx, norm.epsilon)?,
         Op::Unary(unary) => self::unary(&cx, *unary)?,
-        Op::Binary(_) => binary(&cx)?,
+        Op::Binary(function) => binary(&cx, *function)?,
+        Op::Where => where_(&cx)?,
         Op::Gemm(gemm) => matrix::gemm(&cx, gemm)?,
         Op::MatMul => matrix::matmul(&cx)?,
         Op::Softmax(axis) => shape::softmax(&cx, axis.axis)?,
@@ -251,13 +252,34 @@ fn unary(cx: &Operands, unary: Unary) -> Result<TensorType, TypeError> {
         | Unary::Sqrt
         | Unary::Reciprocal
         | Unary::Floor
-        | Unary::Ceil => {}
+        | Unary::Ceil
+        | Unary::Log
+        | Unary::Erf
+        | Unary::Round
+        | Unary::Sign => {}
     }
     cx.f32(0, "x")?;
     Ok(cx.types[0].clone())
 }
 
-fn binary(cx: &Operands) -> Result<TensorType, TypeError> {
+fn where_(cx: &Operands) -> Result<TensorType, TypeError> {
+    let mut dims = cx.f32(0, "condition")?.to_vec();
+    for (i, what) in [(1, "a"), (2, "b")] {
+        let operand = cx.f32(i, what)?;
+        let shape = Shape::new(dims.iter().copied());
+        dims = broadcast(&dims, operand)
+            .ok_or_else(|| cx.operand(i, what, format!("of a type that broadcasts with those before, {shape}")))?;
+    }
+    Ok(TensorType { dtype: DType::F32, shape: Shape::new(dims) })
+}
+
+fn binary(cx: &Operands, function: Binary) -> Result<TensorType, TypeError> {
+    match function {
+        Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Max | Binary::Min => {}
+        Binary::Pow | Binary::Equal | Binary::Greater | Binary::GreaterOrEqual => {
+            cx.f32(0, "a")?;
+        }
+    }
     let [a, b] = [cx.types[0], cx.types[1]];
     match broadcast(a.shape.dims(), b.shape.dims()) {
         Some(dims) if a.dtype == b.dtype => Ok(TensorType { dtype: a.dtype, shape: Shape::new(dims) }),
@@ -268,7 +290,7 @@ fn binary(cx: &Operands) -> Result<TensorType, TypeError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::op::{Axis, BatchNorm, Binary};
+    use crate::op::{Axis, BatchNorm};
     use crate::types::Tensor;
 
     const ADD: Op = Op::Binary(Binary::Add);

@@ -1,6 +1,7 @@
 //! The ONNX form of each operator.
 
 use onnx_protobuf::AttributeProto;
+use onnx_protobuf::tensor_proto::DataType;
 use rnc_ir::op::{Activation, Binary, Conv2d, Gemm, Pad, Pool, Reduce, ReduceKind, Slice, Unary, Window};
 use rnc_ir::{Dim, NodeId, Op, Shape, Tensor};
 
@@ -20,7 +21,12 @@ pub(super) fn write(exporter: &mut Exporter, id: NodeId) -> Result<(), ExportErr
         Op::Conv2d(op) => conv(exporter, op, &x, y),
         Op::BatchNorm(op) => exporter.push("BatchNormalization", &x, y, [float("epsilon", op.epsilon)]),
         Op::Unary(op) => unary(exporter, *op, x[0], y),
-        Op::Binary(op) => exporter.push(binary(*op), &x, y, []),
+        Op::Binary(op) => binary(exporter, *op, &x, y),
+        Op::Where => {
+            let holds = exporter.fresh(&format!("{y}.holds"));
+            exporter.push("Cast", &x[..1], &holds, [int("to", i64::from(DataType::BOOL as i32))]);
+            exporter.push("Where", &[&holds, x[1], x[2]], y, []);
+        }
         Op::MaxPool(op) => {
             let dilations = ints("dilations", &signed(op.window.dilation));
             exporter.push("MaxPool", &x, y, pool(op).into_iter().chain([dilations]).collect::<Vec<_>>());
@@ -129,19 +135,35 @@ fn unary(exporter: &mut Exporter, op: Unary, x: &str, y: &str) {
         Unary::Reciprocal => ("Reciprocal", vec![]),
         Unary::Floor => ("Floor", vec![]),
         Unary::Ceil => ("Ceil", vec![]),
+        Unary::Round => ("Round", vec![]),
+        Unary::Sign => ("Sign", vec![]),
+        Unary::Log => ("Log", vec![]),
+        Unary::Erf => ("Erf", vec![]),
     };
     exporter.push(name, &[x], y, attributes);
 }
 
-fn binary(op: Binary) -> &'static str {
-    match op {
+fn binary(exporter: &mut Exporter, function: Binary, x: &[&str], y: &str) {
+    let name = match function {
         Binary::Add => "Add",
         Binary::Sub => "Sub",
         Binary::Mul => "Mul",
         Binary::Div => "Div",
         Binary::Max => "Max",
         Binary::Min => "Min",
-    }
+        Binary::Pow => "Pow",
+        Binary::Equal => return comparison(exporter, "Equal", x, y),
+        Binary::Greater => return comparison(exporter, "Greater", x, y),
+        Binary::GreaterOrEqual => return comparison(exporter, "GreaterOrEqual", x, y),
+    };
+    exporter.push(name, x, y, []);
+}
+
+/// A comparison, whose truth values become 1 and 0.
+fn comparison(exporter: &mut Exporter, name: &str, x: &[&str], y: &str) {
+    let holds = exporter.fresh(&format!("{y}.holds"));
+    exporter.push(name, x, &holds, []);
+    exporter.push("Cast", &[&holds], y, [int("to", i64::from(DataType::FLOAT as i32))]);
 }
 
 fn signed<const COUNT: usize>(sizes: [usize; COUNT]) -> [i64; COUNT] {

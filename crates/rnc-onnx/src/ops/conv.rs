@@ -48,6 +48,9 @@ pub(super) fn batch_norm(cx: &mut NodeCx) -> Result<Value, Fault> {
     if !cx.attributes.flag("spatial", true)? {
         return Err(Fault::new(subject("spatial"), "0", "1 (one mean and variance a channel)"));
     }
+    if cx.opset() < 7 && !cx.attributes.flag("is_test", false)? {
+        return Err(Fault::new(subject("is_test"), "0", "1: a model exported for inference"));
+    }
     if cx.opset() >= 14 && cx.attributes.flag("training_mode", false)? {
         return Err(Fault::new(subject("training_mode"), "1", "0: a model exported for inference"));
     }

@@ -1,10 +1,10 @@
 //! Elementwise operators, and those that are the identity at inference.
 
-use rnc_ir::Op;
 use rnc_ir::op::{Binary, Unary};
+use rnc_ir::{Dim, Op};
 
 use crate::error::Fault;
-use crate::node::{NodeCx, operand_subject};
+use crate::node::{NodeCx, normal_axis, operand_subject};
 use crate::shape_arithmetic::{Elem, Scalar};
 use crate::state::Value;
 
@@ -33,6 +33,10 @@ pub(super) fn clip(cx: &mut NodeCx) -> Result<Value, Fault> {
         (cx.attributes.float("min")?, cx.attributes.float("max")?)
     } else {
         cx.at_most(3)?;
+        let computed = |position| matches!(cx.optional(position), Some(Value::Node(_)));
+        if computed(1) || computed(2) {
+            return clip_to_computed(cx);
+        }
         let bound = |position, what| match cx.optional(position) {
             Some(_) => cx.float(position, what).map(Some),
             None => Ok(None),
@@ -43,11 +47,38 @@ pub(super) fn clip(cx: &mut NodeCx) -> Result<Value, Fault> {
     cx.emit(Op::Unary(Unary::Clip { min: min.unwrap_or(f32::MIN), max: max.unwrap_or(f32::MAX) }), &[x])
 }
 
+/// `Clip` to bounds that are computed when the model runs.
+fn clip_to_computed(cx: &mut NodeCx) -> Result<Value, Fault> {
+    let mut x = cx.operand(0, "input")?;
+    for (position, function) in [(1, Binary::Max), (2, Binary::Min)] {
+        if let Some(bound) = cx.optional(position) {
+            x = cx.binary(function, x, bound)?;
+        }
+    }
+    cx.finish(x)
+}
+
 /// A function of two operands.
 pub(super) fn binary(cx: &mut NodeCx, binary: Binary) -> Result<Value, Fault> {
     cx.at_most(2)?;
-    let (a, b) = (cx.operand(0, "A")?, cx.operand(1, "B")?);
+    let (a, b) = (cx.operand(0, "A")?, aligned(cx, 1, "B")?);
     cx.emit(Op::Binary(binary), &[a, b])
+}
+
+/// An operand that is broadcast to the first one. Before opset 7 an attribute says at which of its axes.
+pub(super) fn aligned(cx: &mut NodeCx, position: usize, what: &str) -> Result<Value, Fault> {
+    let b = cx.operand(position, what)?;
+    if cx.opset() >= 7 {
+        return Ok(b);
+    }
+    let broadcast = cx.attributes.flag("broadcast", false)?;
+    let Some(axis) = cx.attributes.int("axis")?.filter(|_| broadcast) else { return Ok(b) };
+    let (rank, dims) = (cx.shape(cx.operand(0, "A")?)?.rank(), cx.shape(b)?.dims().to_vec());
+    let axis = normal_axis(axis, rank)?;
+    let Some(behind) = rank.checked_sub(axis + dims.len()) else {
+        return Err(Fault::new("attribute `axis`", axis.to_string(), "an axis at which the operand fits"));
+    };
+    cx.reshaped(b, dims.into_iter().chain(std::iter::repeat_n(Dim::Fixed(1), behind)))
 }
 
 /// `Sum`, `Max`, `Min` of any number of operands: a chain from the left.
@@ -88,6 +119,9 @@ pub(super) fn identity(cx: &mut NodeCx) -> Result<Value, Fault> {
 pub(super) fn dropout(cx: &mut NodeCx) -> Result<Value, Fault> {
     if cx.opset() < 12 {
         cx.attributes.ignore("ratio");
+        if cx.opset() < 7 && !cx.attributes.flag("is_test", false)? {
+            return Err(Fault::new("attribute `is_test`", "0", "1: a model exported for inference"));
+        }
         cx.at_most(1)?;
     } else {
         cx.attributes.ignore("seed");
@@ -173,10 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn refuses_bounds_that_are_computed_or_in_the_wrong_place() {
+    fn bounds_that_are_computed_are_a_maximum_and_a_minimum() {
         let model = Model::new(13).batch_input("x", &[3]).input(crate::testing::input("lo", &[]));
-        let problems = model.node("Clip", &["x", "lo"], &["y"], []).output("y").problems();
-        assert_eq!(problems[0].subject, "operand 1 (min)");
+        let graph = model.node("Clip", &["x", "lo"], &["y"], []).output("y").import();
+        assert_eq!(*op(&graph, "y"), Op::Binary(Binary::Max));
+    }
+
+    #[test]
+    fn refuses_bounds_in_the_wrong_place() {
         let attribute = Model::new(13).batch_input("x", &[3]).node("Clip", &["x"], &["y"], [float("min", 0.0)]);
         assert_eq!(attribute.output("y").problems()[0].subject, "attribute `min`");
     }

@@ -14,6 +14,10 @@ pub(super) fn gemm(cx: &mut NodeCx) -> Result<Value, Fault> {
     let beta = cx.attributes.float("beta")?.unwrap_or(1.0);
     let trans_a = cx.attributes.flag("transA", false)?;
     let trans_b = cx.attributes.flag("transB", false)?;
+    // Before opset 7 it said that C is broadcast, which it may be in any case now.
+    if cx.opset() < 7 {
+        cx.attributes.ignore("broadcast");
+    }
     cx.at_most(3)?;
     let (a, b, c) = (cx.operand(0, "A")?, cx.operand(1, "B")?, cx.optional(2));
     if cx.opset() < 11 && c.is_none() {

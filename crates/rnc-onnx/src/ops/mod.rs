@@ -1,10 +1,14 @@
 //! The import of each operator: one function an operator, and the table that finds it.
 
+mod activation;
 mod conv;
 mod elementwise;
 mod linear;
+mod logic;
+mod normalize;
 mod pad;
 mod pool;
+mod rearrange;
 mod reduce;
 mod shape;
 mod slice;
@@ -58,6 +62,32 @@ fn single(cx: &mut NodeCx) -> Result<Value, Fault> {
         "Reciprocal" => elementwise::unary(cx, Unary::Reciprocal),
         "Floor" => elementwise::unary(cx, Unary::Floor),
         "Ceil" => elementwise::unary(cx, Unary::Ceil),
+        "Round" => elementwise::unary(cx, Unary::Round),
+        "Sign" => elementwise::unary(cx, Unary::Sign),
+        "Log" => elementwise::unary(cx, Unary::Log),
+        "Erf" => elementwise::unary(cx, Unary::Erf),
+        "Elu" => activation::elu(cx),
+        "Celu" => activation::celu(cx),
+        "Selu" => activation::selu(cx),
+        "Softplus" => activation::softplus(cx),
+        "Softsign" => activation::softsign(cx),
+        "Mish" => activation::mish(cx),
+        "Swish" => activation::swish(cx),
+        "Gelu" => activation::gelu(cx),
+        "PRelu" => activation::prelu(cx),
+        "ThresholdedRelu" => activation::thresholded_relu(cx),
+        "Shrink" => activation::shrink(cx),
+        "LogSoftmax" => activation::log_softmax(cx),
+        "Pow" => activation::pow(cx),
+
+        "InstanceNormalization" => normalize::instance(cx),
+        "GroupNormalization" => normalize::group(cx),
+        "LayerNormalization" => normalize::layer(cx),
+        "RMSNormalization" => normalize::root_mean_square(cx),
+        "MeanVarianceNormalization" => normalize::mean_variance(cx),
+        "LpNormalization" => normalize::lp(cx),
+        "LRN" => normalize::local_response(cx),
+
         "Add" => elementwise::binary(cx, Binary::Add),
         "Sub" => elementwise::binary(cx, Binary::Sub),
         "Mul" => elementwise::binary(cx, Binary::Mul),
@@ -81,22 +111,33 @@ fn single(cx: &mut NodeCx) -> Result<Value, Fault> {
         "ReduceMean" => reduce::reduce(cx, reduce::Reduction::InGraph(ReduceKind::Mean)),
         "ReduceSum" => reduce::reduce(cx, reduce::Reduction::InGraph(ReduceKind::Sum)),
         "ReduceMax" => reduce::reduce(cx, reduce::Reduction::InGraph(ReduceKind::Max)),
-        "ReduceMin" => reduce::reduce(cx, reduce::Reduction::OfArrays(Binary::Min)),
+        "ReduceMin" => reduce::reduce(cx, reduce::Reduction::Min),
+        "ReduceL1" => reduce::reduce(cx, reduce::Reduction::L1),
+        "ReduceL2" => reduce::reduce(cx, reduce::Reduction::L2),
+        "ReduceSumSquare" => reduce::reduce(cx, reduce::Reduction::SumSquare),
+        "ReduceLogSum" => reduce::reduce(cx, reduce::Reduction::LogSum),
+        "ReduceLogSumExp" => reduce::reduce(cx, reduce::Reduction::LogSumExp),
         "ReduceProd" => reduce::reduce(cx, reduce::Reduction::OfArrays(Binary::Mul)),
 
         "Constant" => constant(cx),
         "ConstantOfShape" => arithmetic::constant_of_shape(cx),
         "Shape" => arithmetic::shape(cx),
         "Size" => arithmetic::size(cx),
-        "Gather" => arithmetic::gather(cx),
+        "Gather" => rearrange::gather(cx),
+        "Tile" => rearrange::tile(cx),
+        "DepthToSpace" => rearrange::depth_to_space(cx),
+        "SpaceToDepth" => rearrange::space_to_depth(cx),
         "Cast" => arithmetic::cast(cx),
-        "Equal" => arithmetic::compare(cx, Comparison::Equal),
-        "Greater" => arithmetic::compare(cx, Comparison::Greater),
-        "GreaterOrEqual" => arithmetic::compare(cx, Comparison::GreaterOrEqual),
-        "Less" => arithmetic::compare(cx, Comparison::Less),
-        "LessOrEqual" => arithmetic::compare(cx, Comparison::LessOrEqual),
-        "Not" => arithmetic::logic_not(cx),
-        "Where" => arithmetic::where_(cx),
+        "CastLike" => arithmetic::cast_like(cx),
+        "Equal" => logic::compare(cx, Comparison::Equal),
+        "Greater" => logic::compare(cx, Comparison::Greater),
+        "GreaterOrEqual" => logic::compare(cx, Comparison::GreaterOrEqual),
+        "Less" => logic::compare(cx, Comparison::Less),
+        "LessOrEqual" => logic::compare(cx, Comparison::LessOrEqual),
+        "Not" => logic::not(cx),
+        "And" => logic::both(cx, Binary::Min),
+        "Or" => logic::both(cx, Binary::Max),
+        "Where" => logic::choose(cx),
         "Range" => arithmetic::range(cx),
         "Mod" => arithmetic::modulo(cx),
 

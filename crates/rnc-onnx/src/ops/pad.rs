@@ -3,6 +3,8 @@
 use rnc_ir::Op;
 use rnc_ir::op::Pad;
 
+use super::rearrange::{Border, bordered};
+use super::slice::whole;
 use crate::attributes::subject;
 use crate::error::Fault;
 use crate::node::{NodeCx, axes_in_order, operand_subject};
@@ -12,10 +14,13 @@ use crate::state::Value;
 /// `Pad` with a constant. Amounts and value are attributes before opset 11, then operands; opset 18 added `axes`.
 /// <https://onnx.ai/onnx/operators/onnx__Pad.html>
 pub(super) fn pad(cx: &mut NodeCx) -> Result<Value, Fault> {
-    let mode = cx.attributes.string("mode")?.unwrap_or("constant");
-    if mode != "constant" {
-        return Err(Fault::new(subject("mode"), format!("`{mode}`"), "constant"));
-    }
+    let border = match cx.attributes.string("mode")?.unwrap_or("constant") {
+        "constant" => None,
+        "reflect" => Some(Border::Reflect),
+        "edge" => Some(Border::Edge),
+        "wrap" => Some(Border::Wrap),
+        other => return Err(Fault::new(subject("mode"), format!("`{other}`"), "constant, reflect, edge, wrap")),
+    };
     let (amounts, value) = if cx.opset() < 11 {
         cx.at_most(1)?;
         let amounts =
@@ -33,26 +38,56 @@ pub(super) fn pad(cx: &mut NodeCx) -> Result<Value, Fault> {
         None => (0..rank).collect(),
         Some(axes) => axes_in_order(&axes, rank)?,
     };
-    let op = pad_op(&amounts, &axes, rank, value)?;
-    cx.emit(Op::Pad(op), &[x])
+    let (op, cropped) = pad_op(&amounts, &axes, rank, value)?;
+    let x = match cropped {
+        None => x,
+        Some(amounts) => crop(cx, x, &amounts)?,
+    };
+    match border {
+        None => cx.emit(Op::Pad(op), &[x]),
+        Some(border) => bordered(cx, x, &op, border),
+    }
 }
 
-fn pad_op(amounts: &[i64], axes: &[usize], rank: usize, value: f32) -> Result<Pad, Fault> {
-    let found = || Array::vector(amounts.iter().map(|a| Scalar::Int(*a)).collect()).to_string();
-    let subject = operand_subject(1, "pads");
-    let sizes: Option<Vec<usize>> = amounts.iter().map(|a| usize::try_from(*a).ok()).collect();
-    let Some(sizes) = sizes else {
-        return Err(Fault::new(subject, found(), "amounts from 0 (a negative one crops: use Slice)"));
-    };
-    if sizes.len() != 2 * axes.len() {
-        return Err(Fault::new(subject, found(), format!("{} amounts, two an axis", 2 * axes.len())));
+/// Amounts to crop, begins and then ends.
+type Crops = [Vec<usize>; 2];
+
+/// The padding, and what is cropped before it: negative amounts.
+fn pad_op(amounts: &[i64], axes: &[usize], rank: usize, value: f32) -> Result<(Pad, Option<Crops>), Fault> {
+    if amounts.len() != 2 * axes.len() {
+        let found = Array::vector(amounts.iter().map(|a| Scalar::Int(*a)).collect()).to_string();
+        let supported = format!("{} amounts, two an axis", 2 * axes.len());
+        return Err(Fault::new(operand_subject(1, "pads"), found, supported));
     }
     let mut op = Pad { begin: vec![0; rank], end: vec![0; rank], value };
+    let mut crops = [vec![0; rank], vec![0; rank]];
+    let size = |amount: i64| usize::try_from(amount.unsigned_abs()).unwrap_or(usize::MAX);
     for (i, axis) in axes.iter().enumerate() {
-        op.begin[*axis] = sizes[i];
-        op.end[*axis] = sizes[axes.len() + i];
+        let (begin, end) = (amounts[i], amounts[axes.len() + i]);
+        let place = |amount: i64, added: &mut usize, cropped: &mut usize| {
+            *(if amount < 0 { cropped } else { added }) = size(amount);
+        };
+        place(begin, &mut op.begin[*axis], &mut crops[0][*axis]);
+        place(end, &mut op.end[*axis], &mut crops[1][*axis]);
     }
-    Ok(op)
+    let any = crops.iter().flatten().any(|amount| *amount > 0);
+    Ok((op, any.then_some(crops)))
+}
+
+/// The value without so many elements at both ends of its axes.
+fn crop(cx: &mut NodeCx, x: Value, [begin, end]: &Crops) -> Result<Value, Fault> {
+    let shape = cx.shape(x)?;
+    let mut op = whole(&shape);
+    for (axis, dim) in shape.dims().iter().enumerate().filter(|(axis, _)| begin[*axis] + end[*axis] > 0) {
+        let left =
+            dim.fixed().and_then(|size| size.checked_sub(begin[axis].checked_add(end[axis])?)).filter(|left| *left > 0);
+        let found = || format!("{} and {} cropped from {dim}", begin[axis], end[axis]);
+        let left =
+            left.ok_or_else(|| Fault::new(operand_subject(1, "pads"), found(), "amounts that leave something"))?;
+        op.starts[axis] = begin[axis];
+        op.sizes[axis] = Some(left);
+    }
+    cx.step(Op::Slice(op), &[x])
 }
 
 #[cfg(test)]
@@ -90,8 +125,9 @@ mod tests {
             let model = Model::new(13).batch_input("x", &[3, 4]).init(list("p", amounts));
             model.node("Pad", &["x", "p"], &["y"], [string("mode", mode)]).output("y").problems().remove(0)
         };
-        assert!(model("reflect", &[0; 6]).subject.contains("mode"));
-        assert!(model("constant", &[0, -1, 0, 0, 0, 0]).supported.contains("crops"));
+        assert!(model("twist", &[0; 6]).subject.contains("mode"));
+        assert!(model("constant", &[0, -2, 0, 0, -1, 0]).supported.contains("leave something"));
+        assert!(model("edge", &[1, 0, 0, 0, 0, 0]).found.contains("batch"));
         assert!(model("constant", &[0; 4]).supported.contains("6 amounts"));
         assert_eq!(model("constant", &[1, 0, 0, 0, 0, 0]).subject, "types");
     }

@@ -1,7 +1,7 @@
 //! Reductions over axes.
 
 use rnc_ir::Op;
-use rnc_ir::op::{Binary, Reduce, ReduceKind};
+use rnc_ir::op::{Binary, Reduce, ReduceKind, Unary};
 
 use crate::error::Fault;
 use crate::node::{NodeCx, normal_axes};
@@ -15,6 +15,18 @@ pub(super) enum Reduction {
     InGraph(ReduceKind),
     /// In shape arithmetic only: a fold by this function.
     OfArrays(Binary),
+    /// A minimum: in shape arithmetic, and in the graph as a maximum of the opposite numbers.
+    Min,
+    /// Sum of magnitudes.
+    L1,
+    /// Root of the sum of squares.
+    L2,
+    /// Sum of squares.
+    SumSquare,
+    /// Logarithm of the sum.
+    LogSum,
+    /// Logarithm of the sum of exponentials.
+    LogSumExp,
 }
 
 impl Reduction {
@@ -22,7 +34,14 @@ impl Reduction {
     fn axes_operand_since(self) -> i64 {
         match self {
             Self::InGraph(ReduceKind::Sum) => 13,
-            Self::InGraph(ReduceKind::Mean | ReduceKind::Max) | Self::OfArrays(_) => 18,
+            Self::InGraph(ReduceKind::Mean | ReduceKind::Max)
+            | Self::OfArrays(_)
+            | Self::Min
+            | Self::L1
+            | Self::L2
+            | Self::SumSquare
+            | Self::LogSum
+            | Self::LogSumExp => 18,
         }
     }
 
@@ -31,11 +50,36 @@ impl Reduction {
         match self {
             Self::InGraph(ReduceKind::Sum) => Some(Binary::Add),
             Self::InGraph(ReduceKind::Max) => Some(Binary::Max),
-            // Needs a division that depends on the type.
-            Self::InGraph(ReduceKind::Mean) => None,
+            Self::Min => Some(Binary::Min),
             Self::OfArrays(function) => Some(function),
+            // A mean needs a division that depends on the type; the others are about floats.
+            Self::InGraph(ReduceKind::Mean)
+            | Self::L1
+            | Self::L2
+            | Self::SumSquare
+            | Self::LogSum
+            | Self::LogSumExp => None,
         }
     }
+
+    /// What is done to each element before, how they are reduced, and what is done to the result.
+    fn parts(self) -> Option<(Option<Before>, ReduceKind, Option<Unary>)> {
+        Some(match self {
+            Self::InGraph(kind) => (None, kind, None),
+            Self::OfArrays(_) | Self::LogSumExp => return None,
+            Self::Min => (Some(Before::Function(Unary::Neg)), ReduceKind::Max, Some(Unary::Neg)),
+            Self::L1 => (Some(Before::Function(Unary::Abs)), ReduceKind::Sum, None),
+            Self::L2 => (Some(Before::Square), ReduceKind::Sum, Some(Unary::Sqrt)),
+            Self::SumSquare => (Some(Before::Square), ReduceKind::Sum, None),
+            Self::LogSum => (None, ReduceKind::Sum, Some(Unary::Log)),
+        })
+    }
+}
+
+/// A function of each element before it is reduced.
+enum Before {
+    Function(Unary),
+    Square,
 }
 
 /// `ReduceMean`, `ReduceSum`, …: without axes over all of them or, if `noop_with_empty_axes`, over none.
@@ -57,21 +101,50 @@ pub(super) fn reduce(cx: &mut NodeCx, reduction: Reduction) -> Result<Value, Fau
         None => (0..rank).collect(),
     };
     if let (Some(function), Some(array)) = (reduction.fold(), cx.state.array(x)?)
-        && (!array.elem.is_float() || matches!(reduction, Reduction::OfArrays(_)))
+        && (!array.elem.is_float() || matches!(reduction, Reduction::OfArrays(_) | Reduction::Min))
     {
         return shape_arithmetic::reduce(cx, &array, &axes, keep_dims, function);
     }
-    let Reduction::InGraph(kind) = reduction else {
+    if let Reduction::LogSumExp = reduction {
+        return log_sum_exp(cx, x, &axes, keep_dims);
+    }
+    let Some((before, kind, after)) = reduction.parts() else {
         return Err(Fault::new(
             "operand 0 (data)",
             "a value computed when the model runs",
             "this reduction only in shape arithmetic",
         ));
     };
+    let x = match before {
+        None => x,
+        Some(Before::Function(function)) => cx.unary(function, x)?,
+        Some(Before::Square) => cx.binary(Binary::Mul, x, x)?,
+    };
+    let op = if axes.is_empty() { Op::Identity } else { Op::Reduce(Reduce { kind, axes, keep_dims }) };
+    match after {
+        None => cx.emit(op, &[x]),
+        Some(function) => {
+            let reduced = cx.step(op, &[x])?;
+            cx.emit(Op::Unary(function), &[reduced])
+        }
+    }
+}
+
+/// `max + log(sum(exp(x - max)))`, which does not overflow.
+fn log_sum_exp(cx: &mut NodeCx, x: Value, axes: &[usize], keep_dims: bool) -> Result<Value, Fault> {
     if axes.is_empty() {
         return cx.emit(Op::Identity, &[x]);
     }
-    cx.emit(Op::Reduce(Reduce { kind, axes, keep_dims }), &[x])
+    let largest = cx.reduced(ReduceKind::Max, x, axes)?;
+    let below = cx.binary(Binary::Sub, x, largest)?;
+    let e = cx.unary(Unary::Exp, below)?;
+    let sum = cx.reduced(ReduceKind::Sum, e, axes)?;
+    let log = cx.unary(Unary::Log, sum)?;
+    let y = cx.binary(Binary::Add, log, largest)?;
+    let dims = cx.shape(y)?.dims().to_vec();
+    let kept = dims.into_iter().enumerate().filter(|(axis, _)| keep_dims || !axes.contains(axis));
+    let y = cx.reshaped(y, kept.map(|(_, dim)| dim).collect::<Vec<_>>())?;
+    cx.finish(y)
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub(crate) fn evaluates(op: &Op) -> bool {
         | Op::Constant(_)
         | Op::Conv2d(_)
         | Op::BatchNorm(_)
+        | Op::Where
         | Op::MaxPool(_)
         | Op::AveragePool(_)
         | Op::GlobalAveragePool
@@ -70,6 +71,7 @@ pub(crate) fn evaluate(op: &Op, operands: &[Array]) -> Result<Array, Fault> {
         | Op::Constant(_)
         | Op::Conv2d(_)
         | Op::BatchNorm(_)
+        | Op::Where
         | Op::MaxPool(_)
         | Op::AveragePool(_)
         | Op::GlobalAveragePool
@@ -155,7 +157,11 @@ fn unary_function(unary: Unary) -> Option<fn(f64) -> f64> {
         | Unary::HardSwish
         | Unary::Silu
         | Unary::Tanh
-        | Unary::Exp => None,
+        | Unary::Exp
+        | Unary::Log
+        | Unary::Erf
+        | Unary::Round
+        | Unary::Sign => None,
     }
 }
 

@@ -13,6 +13,7 @@ mod scalar;
 pub(crate) use array::{Array, Elem, MAX_ELEMENTS, Scalar, fixed_dims};
 pub(crate) use evaluate::{evaluate, evaluates};
 pub(crate) use nodes::{
-    cast, compare, constant_of_shape, dim, gather, logic_not, modulo, range, reduce, shape, size, where_,
+    as_floats, cast, cast_like, compare, constant_of_shape, dim, gather, logic_not, modulo, range, reduce, shape, size,
+    where_,
 };
 pub(crate) use scalar::Comparison;

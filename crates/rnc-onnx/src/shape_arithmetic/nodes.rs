@@ -67,6 +67,29 @@ pub(crate) fn cast(cx: &mut NodeCx) -> Result<Value, Fault> {
     cx.attributes.ignore("round_mode");
     let to = cx.attributes.int("to")?.ok_or_else(|| Fault::new("attribute `to`", "nothing", "a type"))?;
     let to = tensors::elem(i32::try_from(to).unwrap_or(-1))?;
+    cast_to(cx, to)
+}
+
+/// `CastLike`: the type of the second operand.
+pub(crate) fn cast_like(cx: &mut NodeCx) -> Result<Value, Fault> {
+    cx.attributes.ignore("saturate");
+    cx.attributes.ignore("round_mode");
+    cx.at_most(2)?;
+    let to = cx.state.elem(cx.operand(1, "target_type")?)?;
+    cast_to(cx, to)
+}
+
+/// An array's numbers as a constant of the graph.
+pub(crate) fn as_floats(cx: &mut NodeCx, array: &Array) -> Result<Value, Fault> {
+    let data: Option<Vec<f32>> =
+        array.data.iter().map(|s| Some(scalar::cast(Elem::F32, *s).as_float()? as f32)).collect();
+    let data =
+        data.ok_or_else(|| Fault::new("operand", array.to_string(), "numbers that do not depend on the batch"))?;
+    let name = cx.state.helper_name(&format!("{}.numbers", cx.output_name()));
+    Ok(cx.state.add_constant(&name, Known::Tensor(Tensor::f32(array.dims.clone(), data))))
+}
+
+fn cast_to(cx: &mut NodeCx, to: Elem) -> Result<Value, Fault> {
     let value = cx.operand(0, "input")?;
     let from = cx.state.elem(value)?;
     if let Some(array) = cx.state.array(value)?
@@ -81,10 +104,15 @@ pub(crate) fn cast(cx: &mut NodeCx) -> Result<Value, Fault> {
             Value::Constant(_) | Value::Unknown => Ok(value),
         };
     }
+    if (from, to) == (Elem::F32, Elem::Bool) {
+        let zero = cx.with_number(Binary::Equal, value, 0.0)?;
+        let one = cx.scalar_constant("one", 1.0);
+        return cx.emit(Op::Binary(Binary::Sub), &[one, zero]);
+    }
     Err(Fault::new(
         "attribute `to`",
         format!("{from} to {to} of a value computed when the model runs"),
-        "float32 to float32",
+        "float32 to float32 or bool",
     ))
 }
 
@@ -201,7 +229,14 @@ pub(crate) fn reduce(
     let of_nothing = match function {
         Binary::Mul => array.elem.integer(1),
         Binary::Add => array.elem.integer(0),
-        Binary::Sub | Binary::Div | Binary::Max | Binary::Min => Scalar::Unknown,
+        Binary::Sub
+        | Binary::Div
+        | Binary::Max
+        | Binary::Min
+        | Binary::Pow
+        | Binary::Equal
+        | Binary::Greater
+        | Binary::GreaterOrEqual => Scalar::Unknown,
     };
     let dims = if keep_dims {
         kept

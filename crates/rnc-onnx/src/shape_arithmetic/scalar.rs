@@ -36,6 +36,10 @@ fn integers(function: Binary, x: i64, y: i64) -> Option<i64> {
         Binary::Div => x.checked_div(y),
         Binary::Max => Some(x.max(y)),
         Binary::Min => Some(x.min(y)),
+        Binary::Pow => x.checked_pow(u32::try_from(y).ok()?),
+        Binary::Equal => Some(i64::from(x == y)),
+        Binary::Greater => Some(i64::from(x > y)),
+        Binary::GreaterOrEqual => Some(i64::from(x >= y)),
     }
 }
 
@@ -48,6 +52,10 @@ fn floats(function: Binary, x: f64, y: f64) -> f64 {
         Binary::Max | Binary::Min if x.is_nan() || y.is_nan() => f64::NAN,
         Binary::Max => x.max(y),
         Binary::Min => x.min(y),
+        Binary::Pow => x.powf(y),
+        Binary::Equal => f64::from(u8::from(x == y)),
+        Binary::Greater => f64::from(u8::from(x > y)),
+        Binary::GreaterOrEqual => f64::from(u8::from(x >= y)),
     }
 }
 
@@ -74,13 +82,26 @@ fn symbolic(function: Binary, elem: Elem, a: Scalar, b: Scalar) -> Scalar {
             (Binary::Div, Some(divisor)) if divisor > 0 && k % divisor == 0 => Batch(k / divisor),
             (Binary::Max, Some(other)) if other <= k => a,
             (Binary::Min, Some(other)) if other <= k => number,
-            (Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Max | Binary::Min, _) => Unknown,
+            (_, _) => Unknown,
         },
         (Binary::Add | Binary::Mul | Binary::Max | Binary::Min, number, Batch(_)) => {
             symbolic(function, elem, b, number)
         }
         (Binary::Div, number, Batch(_)) if number.as_integer() == Some(0) => number,
-        (Binary::Add | Binary::Sub | Binary::Mul | Binary::Div | Binary::Max | Binary::Min, _, _) => Unknown,
+        (
+            Binary::Add
+            | Binary::Sub
+            | Binary::Mul
+            | Binary::Div
+            | Binary::Max
+            | Binary::Min
+            | Binary::Pow
+            | Binary::Equal
+            | Binary::Greater
+            | Binary::GreaterOrEqual,
+            _,
+            _,
+        ) => Unknown,
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) fn is_folded(op: &Op) -> bool {
         | Op::Constant(_)
         | Op::Conv2d(_)
         | Op::BatchNorm(_)
+        | Op::Where
         | Op::MaxPool(_)
         | Op::AveragePool(_)
         | Op::GlobalAveragePool
@@ -55,6 +56,7 @@ pub(super) fn evaluate(op: &Op, operands: &[&Tensor], dims: &[usize]) -> Match<T
         | Op::Constant(_)
         | Op::Conv2d(_)
         | Op::BatchNorm(_)
+        | Op::Where
         | Op::MaxPool(_)
         | Op::AveragePool(_)
         | Op::GlobalAveragePool
@@ -187,6 +189,11 @@ fn unary_f64(function: Unary, x: f64) -> f64 {
         Unary::Reciprocal => x.recip(),
         Unary::Floor => x.floor(),
         Unary::Ceil => x.ceil(),
+        Unary::Round => x.round_ties_even(),
+        Unary::Sign if x == 0.0 || x.is_nan() => x,
+        Unary::Sign => x.signum(),
+        Unary::Log => x.ln(),
+        Unary::Erf => libm::erf(x),
     }
 }
 
@@ -218,6 +225,10 @@ fn binary_f64(function: Binary, a: f64, b: f64) -> f64 {
         Binary::Div => a / b,
         Binary::Max => larger(a, b),
         Binary::Min => -larger(-a, -b),
+        Binary::Pow => a.powf(b),
+        Binary::Equal => f64::from(u8::from(a == b)),
+        Binary::Greater => f64::from(u8::from(a > b)),
+        Binary::GreaterOrEqual => f64::from(u8::from(a >= b)),
     }
 }
 
@@ -236,6 +247,7 @@ fn binary_i64(function: Binary, a: i64, b: i64) -> Option<i64> {
         Binary::Div => Some(a.wrapping_div(b)),
         Binary::Max => Some(a.max(b)),
         Binary::Min => Some(a.min(b)),
+        Binary::Pow | Binary::Equal | Binary::Greater | Binary::GreaterOrEqual => None,
     }
 }
 

@@ -79,9 +79,15 @@ enumeration!(
     read_unary,
     Unary,
     UnaryFunction,
-    [Relu, Sigmoid, Tanh, Exp, Sqrt, Abs, Neg, Reciprocal, Floor, Ceil]
+    [Relu, Sigmoid, Tanh, Exp, Sqrt, Abs, Neg, Reciprocal, Floor, Ceil, Round, Sign, Log, Erf]
 );
-enumeration!(write_binary, read_binary, Binary, BinaryFunction, [Add, Sub, Mul, Div, Max, Min]);
+enumeration!(
+    write_binary,
+    read_binary,
+    Binary,
+    BinaryFunction,
+    [Add, Sub, Mul, Div, Max, Min, Pow, Equal, Greater, GreaterOrEqual]
+);
 
 fn write_pair([h, w]: [usize; 2]) -> proto::Pair {
     proto::Pair { h: h as u64, w: w as u64 }
@@ -260,6 +266,9 @@ fn write_instruction(instruction: Instruction) -> proto::Instruction {
         Instruction::Binary(function, a, b) => {
             Kind::Binary(proto::Binary { function: write_binary(function), a: a as u64, b: b as u64 })
         }
+        Instruction::Select(condition, a, b) => {
+            Kind::Select(proto::Select { condition: condition as u64, a: a as u64, b: b as u64 })
+        }
     };
     proto::Instruction { kind: Some(kind) }
 }
@@ -277,6 +286,11 @@ fn read_instruction(instruction: proto::Instruction, path: &Path<'_>) -> Result<
             let path = path.field("binary");
             let function = read_binary(function, &path.field("function"))?;
             Instruction::Binary(function, size(a, &path.field("a"))?, size(b, &path.field("b"))?)
+        }
+        Kind::Select(proto::Select { condition, a, b }) => {
+            let path = path.field("select");
+            let condition = size(condition, &path.field("condition"))?;
+            Instruction::Select(condition, size(a, &path.field("a"))?, size(b, &path.field("b"))?)
         }
     })
 }

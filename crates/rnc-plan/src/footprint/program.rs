@@ -47,6 +47,7 @@ fn check_program(spec: &Elementwise) -> Result<(), SpecError> {
             Instruction::Operand(_) | Instruction::Constant(_) => {}
             Instruction::Unary(_, a) => earlier(a)?,
             Instruction::Binary(_, a, b) => earlier(a).and_then(|()| earlier(b))?,
+            Instruction::Select(condition, a, b) => [condition, a, b].into_iter().try_for_each(earlier)?,
         }
     }
     Ok(())
@@ -103,6 +104,10 @@ mod tests {
         assert_eq!(refused(|s| s.program[5] = Instruction::Unary(Unary::Abs, 5)), itself);
         assert_eq!(refused(|s| s.program[5] = Instruction::Binary(Binary::Add, 0, 5)), itself);
         assert_eq!(refused(|s| s.program[5] = Instruction::Binary(Binary::Add, 5, 0)), itself);
+        for selects in [[5, 0, 0], [0, 5, 0], [0, 0, 5]] {
+            let [condition, a, b] = selects;
+            assert_eq!(refused(|s| s.program[5] = Instruction::Select(condition, a, b)), itself);
+        }
     }
 
     #[test]

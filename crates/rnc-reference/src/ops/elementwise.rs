@@ -103,7 +103,16 @@ fn unary_f32(function: Unary, x: f32) -> f32 {
         Unary::Reciprocal => wide.recip() as f32,
         Unary::Floor => x.floor(),
         Unary::Ceil => x.ceil(),
+        Unary::Round => x.round_ties_even(),
+        Unary::Sign => sign(x),
+        Unary::Log => wide.ln() as f32,
+        Unary::Erf => libm::erf(wide) as f32,
     }
+}
+
+/// -1, 0 or 1; NaN of NaN.
+fn sign(x: f32) -> f32 {
+    if x == 0.0 || x.is_nan() { x } else { x.signum() }
 }
 
 /// The function on integers, where type inference allows it.
@@ -123,8 +132,23 @@ fn unary_i64(function: Unary) -> Option<fn(i64) -> i64> {
         | Unary::Sqrt
         | Unary::Reciprocal
         | Unary::Floor
-        | Unary::Ceil => None,
+        | Unary::Ceil
+        | Unary::Log
+        | Unary::Erf
+        | Unary::Round
+        | Unary::Sign => None,
     }
+}
+
+/// Elements of `a` where the condition is not 0, of `b` where it is.
+pub(super) fn where_(condition: &ArrayD<f32>, a: &ArrayD<f32>, b: &ArrayD<f32>) -> Result<ArrayD<f32>, Fault> {
+    let dims = broadcast_dims(&broadcast_dims(condition.shape(), a.shape())?, b.shape())?;
+    let stretched = |x: &ArrayD<f32>| {
+        let view = x.broadcast(IxDyn(&dims)).map(|view| view.to_owned());
+        view.ok_or_else(|| internal(format!("shape {:?} does not broadcast to {dims:?}", x.shape())))
+    };
+    let (condition, a, b) = (stretched(condition)?, stretched(a)?, stretched(b)?);
+    Ok(Zip::from(&condition).and(&a).and(&b).map_collect(|c, a, b| if *c == 0.0 { *b } else { *a }))
 }
 
 /// IEEE 754 operations round once by themselves: no `f64` needed.
@@ -136,6 +160,10 @@ fn binary_f32(function: Binary, a: f32, b: f32) -> f32 {
         Binary::Div => a / b,
         Binary::Max => maximum(a, b),
         Binary::Min => minimum(a, b),
+        Binary::Pow => f64::from(a).powf(f64::from(b)) as f32,
+        Binary::Equal => f32::from(u8::from(a == b)),
+        Binary::Greater => f32::from(u8::from(a > b)),
+        Binary::GreaterOrEqual => f32::from(u8::from(a >= b)),
     }
 }
 
@@ -147,6 +175,11 @@ fn binary_i64(function: Binary, a: i64, b: i64) -> i64 {
         Binary::Div => a.wrapping_div(b),
         Binary::Max => a.max(b),
         Binary::Min => a.min(b),
+        // Inference allows them on f32 only.
+        Binary::Pow => a.wrapping_pow(u32::try_from(b).unwrap_or(0)),
+        Binary::Equal => i64::from(a == b),
+        Binary::Greater => i64::from(a > b),
+        Binary::GreaterOrEqual => i64::from(a >= b),
     }
 }
 

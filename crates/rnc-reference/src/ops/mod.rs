@@ -36,6 +36,7 @@ pub(crate) fn evaluate(op: &Op, operands: Operands<'_>, dims: &[usize]) -> Resul
         Op::BatchNorm(attrs) => Value::F32(normalize::batch_norm(*attrs, operands)?),
         Op::Unary(function) => elementwise::unary(*function, operands.any(0)?)?,
         Op::Binary(function) => elementwise::binary(*function, operands.any(0)?, operands.any(1)?)?,
+        Op::Where => elementwise::where_(operands.f32(0)?, operands.f32(1)?, operands.f32(2)?)?.into(),
         Op::MaxPool(attrs) => Value::F32(pool::max_pool(*attrs, operands)?),
         Op::AveragePool(attrs) => Value::F32(pool::average_pool(*attrs, operands)?),
         Op::GlobalAveragePool => Value::F32(reduce::reduce(&spatial(ReduceKind::Mean), image(operands)?)?),

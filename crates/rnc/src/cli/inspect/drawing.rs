@@ -51,7 +51,7 @@ pub(super) fn kind(op: &Op) -> Kind {
         Op::Conv2d(_) | Op::Gemm(_) | Op::MatMul => Kind::Linear,
         Op::BatchNorm(_) => Kind::Norm,
         Op::MaxPool(_) | Op::AveragePool(_) | Op::GlobalAveragePool | Op::GlobalMaxPool | Op::Reduce(_) => Kind::Pool,
-        Op::Unary(_) | Op::Binary(_) | Op::Softmax(_) => Kind::Elementwise,
+        Op::Unary(_) | Op::Binary(_) | Op::Where | Op::Softmax(_) => Kind::Elementwise,
         Op::Concat(_)
         | Op::Reshape(_)
         | Op::Transpose(_)

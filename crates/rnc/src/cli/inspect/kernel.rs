@@ -72,6 +72,7 @@ pub(crate) fn describe(spec: &KernelSpec) -> String {
                 match instruction {
                     Instruction::Operand(_) | Instruction::Constant(_) => {}
                     Instruction::Unary(function, _) => text.push_str(&format!(" {function:?}").to_lowercase()),
+                    Instruction::Select(..) => text.push_str(" select"),
                     Instruction::Binary(function, ..) => text.push_str(&format!(" {function:?}").to_lowercase()),
                 }
             }
