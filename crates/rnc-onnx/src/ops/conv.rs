@@ -1,42 +1,46 @@
 //! `Conv` and `BatchNormalization`.
 
-use rnc_ir::op::{Activation, BatchNorm, Conv2d};
-use rnc_ir::{Dim, Op};
+use rnc_ir::Op;
+use rnc_ir::op::BatchNorm;
 
-use super::window::{WindowAttributes, images};
+use super::spatial::Convolution;
+use super::window::{WindowAttributes, spatial};
 use crate::attributes::subject;
 use crate::error::Fault;
 use crate::node::{NodeCx, operand_subject};
 use crate::state::Value;
 
-/// `Conv` over images: weights are `[M, C/group, kH, kW]`. <https://onnx.ai/onnx/operators/onnx__Conv.html>
+/// `Conv`: weights are `[M, C/group, kH, kW]`, or with one or three spatial axes. <https://onnx.ai/onnx/operators/onnx__Conv.html>
 pub(super) fn conv(cx: &mut NodeCx) -> Result<Value, Fault> {
     let attributes = WindowAttributes::read(cx, true)?;
-    let group = cx.attributes.int("group")?.unwrap_or(1);
-    let groups = usize::try_from(group).ok().filter(|g| *g > 0);
-    let groups = groups.ok_or_else(|| Fault::new(subject("group"), group.to_string(), "1 and more"))?;
+    let groups = groups(cx)?;
     cx.at_most(3)?;
     let (x, weight, bias) = (cx.operand(0, "X")?, cx.operand(1, "W")?, cx.optional(2));
-    let input = images(cx, x)?;
-    let weight_shape = cx.shape(weight)?;
-    let [_, _, Dim::Fixed(kh), Dim::Fixed(kw)] = *weight_shape.dims() else {
+    let input = spatial(cx, x)?;
+    let shape = cx.shape(weight)?;
+    let kernel: Option<Vec<usize>> = shape.dims().iter().skip(2).map(|dim| dim.fixed()).collect();
+    let Some(kernel) = kernel.filter(|_| shape.rank() == input.rank() && shape.fixed().is_some()) else {
+        let found = format!("the shape {shape} for a value of {input}");
         return Err(Fault::new(
             operand_subject(1, "W"),
-            format!("the shape {weight_shape}"),
-            "[M,C/group,kH,kW] of numbers",
+            found,
+            "[M,C/group,…] of numbers, with a size for each spatial axis",
         ));
     };
-    if let Some(kernel) = attributes.kernel.filter(|k| *k != [kh, kw]) {
-        return Err(Fault::new(
-            subject("kernel_shape"),
-            format!("{kernel:?}"),
-            format!("[{kh}, {kw}], as the weights have"),
-        ));
+    if let Some(given) = attributes.kernel.as_ref().filter(|given| **given != kernel) {
+        let supported = format!("{kernel:?}, as the weights have");
+        return Err(Fault::new(subject("kernel_shape"), format!("{given:?}"), supported));
     }
-    let window = attributes.over([kh, kw], &input)?;
-    let op = Conv2d { window, groups, bias: bias.is_some(), residual: false, activation: Activation::None };
-    let operands: Vec<Value> = [x, weight].into_iter().chain(bias).collect();
-    cx.emit(Op::Conv2d(op), &operands)
+    let windows = attributes.over(&kernel, &input)?;
+    let y = super::spatial::conv(cx, &Convolution { x, weight, bias, groups }, &windows)?;
+    cx.finish(y)
+}
+
+/// The attribute `group`.
+pub(super) fn groups(cx: &mut NodeCx) -> Result<usize, Fault> {
+    let group = cx.attributes.int("group")?.unwrap_or(1);
+    let groups = usize::try_from(group).ok().filter(|g| *g > 0);
+    groups.ok_or_else(|| Fault::new(subject("group"), group.to_string(), "1 and more"))
 }
 
 /// `BatchNormalization` at inference. <https://onnx.ai/onnx/operators/onnx__BatchNormalization.html>
@@ -136,10 +140,17 @@ mod tests {
     }
 
     #[test]
-    fn refuses_one_and_three_spatial_dimensions() {
+    fn one_spatial_axis_is_a_row_and_three_are_planes() {
         let model = Model::new(13).batch_input("x", &[4, 9]).init(weights("w", &[6, 4, 3]));
+        let graph = model.node("Conv", &["x", "w"], &["y"], [ints("strides", &[2])]).output("y").import();
+        assert_eq!(ty(&graph, "y"), "f32[N,6,4]");
+        let model = Model::new(13).batch_input("x", &[4, 5, 9, 8]).init(weights("w", &[6, 4, 3, 2, 2]));
+        let attributes = [ints("dilations", &[2, 1, 1]), ints("pads", &[1, 0, 0, 1, 0, 0])];
+        let graph = model.node("Conv", &["x", "w"], &["y"], attributes).output("y").import();
+        assert_eq!(ty(&graph, "y"), "f32[N,6,3,8,7]");
+        let model = Model::new(13).batch_input("x", &[4]).init(weights("w", &[6, 4]));
         let problems = model.node("Conv", &["x", "w"], &["y"], []).output("y").problems();
-        assert!(problems[0].supported.contains("two spatial dimensions"), "{}", problems[0]);
+        assert!(problems[0].supported.contains("one to three spatial"), "{}", problems[0]);
     }
 
     fn norm_model(opset: i64, attributes: impl Into<Vec<AttributeProto>>, outputs: &[&str]) -> Model {

@@ -2,6 +2,7 @@
 
 mod activation;
 mod conv;
+mod conv_transpose;
 mod elementwise;
 mod linear;
 mod logic;
@@ -12,6 +13,7 @@ mod rearrange;
 mod reduce;
 mod shape;
 mod slice;
+mod spatial;
 mod split;
 mod window;
 
@@ -39,11 +41,14 @@ pub(crate) fn import(cx: &mut NodeCx) -> Result<Vec<Value>, Fault> {
 fn single(cx: &mut NodeCx) -> Result<Value, Fault> {
     match cx.node.op_type.as_str() {
         "Conv" => conv::conv(cx),
+        "ConvTranspose" => conv_transpose::conv_transpose(cx),
         "BatchNormalization" => conv::batch_norm(cx),
         "MaxPool" => pool::max_pool(cx),
         "AveragePool" => pool::average_pool(cx),
-        "GlobalAveragePool" => pool::global(cx, Op::GlobalAveragePool),
-        "GlobalMaxPool" => pool::global(cx, Op::GlobalMaxPool),
+        "LpPool" => pool::lp_pool(cx),
+        "GlobalAveragePool" => pool::global(cx, Op::GlobalAveragePool, ReduceKind::Mean),
+        "GlobalMaxPool" => pool::global(cx, Op::GlobalMaxPool, ReduceKind::Max),
+        "GlobalLpPool" => pool::global_lp(cx),
         "Gemm" => linear::gemm(cx),
         "MatMul" => linear::matmul(cx),
         "Softmax" => linear::softmax(cx),

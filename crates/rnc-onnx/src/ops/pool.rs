@@ -1,9 +1,10 @@
 //! Pooling.
 
 use rnc_ir::Op;
-use rnc_ir::op::{AveragePool, Pool};
+use rnc_ir::op::{Binary, ReduceKind, Unary};
 
-use super::window::{WindowAttributes, images};
+use super::spatial::{self, Kind, Pooling};
+use super::window::{WindowAttributes, Windows, spatial};
 use crate::attributes::subject;
 use crate::error::Fault;
 use crate::node::NodeCx;
@@ -14,39 +15,100 @@ pub(super) fn max_pool(cx: &mut NodeCx) -> Result<Value, Fault> {
     // The order of the indices, which are not supported.
     cx.attributes.ignore("storage_order");
     let has_dilations = cx.opset() >= 10;
-    let (pool, x) = pool(cx, has_dilations)?;
-    cx.emit(Op::MaxPool(pool), &[x])
+    let (windows, ceil_mode, x) = pool(cx, has_dilations)?;
+    let y = spatial::pool(cx, x, &windows, Pooling { kind: Kind::Max, ceil_mode })?;
+    cx.finish(y)
 }
 
 /// `AveragePool`. <https://onnx.ai/onnx/operators/onnx__AveragePool.html>
 pub(super) fn average_pool(cx: &mut NodeCx) -> Result<Value, Fault> {
-    let count_include_pad = cx.attributes.flag("count_include_pad", false)?;
+    let count_include_pad = cx.opset() >= 7 && cx.attributes.flag("count_include_pad", false)?;
     let has_dilations = cx.opset() >= 19;
-    let (pool, x) = pool(cx, has_dilations)?;
-    cx.emit(Op::AveragePool(AveragePool { pool, count_include_pad }), &[x])
+    let (windows, ceil_mode, x) = pool(cx, has_dilations)?;
+    let y = spatial::pool(cx, x, &windows, Pooling { kind: Kind::Average { count_include_pad }, ceil_mode })?;
+    cx.finish(y)
 }
 
-/// `GlobalAveragePool`, `GlobalMaxPool`.
-pub(super) fn global(cx: &mut NodeCx, op: Op) -> Result<Value, Fault> {
+/// `LpPool`: the p-th root of the sum of p-th powers, as a mean times the number of elements. Elements of the padding are zeros.
+pub(super) fn lp_pool(cx: &mut NodeCx) -> Result<Value, Fault> {
+    let found = cx.attributes.int("p")?.unwrap_or(2);
+    let p = u16::try_from(found).ok().filter(|p| *p > 0);
+    let p = p.ok_or_else(|| Fault::new(subject("p"), found.to_string(), "1 to 65535"))?;
+    let has_dilations = cx.opset() >= 18;
+    let (windows, ceil_mode, x) = pool(cx, has_dilations)?;
+    if ceil_mode {
+        return Err(Fault::new(subject("ceil_mode"), "1", "0: windows that lie within the padded value"));
+    }
+    let power = lp_power(cx, x, p)?;
+    let kind = Kind::Average { count_include_pad: true };
+    let mean = spatial::pool(cx, power, &windows, Pooling { kind, ceil_mode })?;
+    let count: usize = windows.kernel.iter().product();
+    let sum = cx.with_number(Binary::Mul, mean, count as f32)?;
+    let y = lp_root(cx, sum, p)?;
+    cx.finish(y)
+}
+
+fn lp_power(cx: &mut NodeCx, x: Value, p: u16) -> Result<Value, Fault> {
+    match p {
+        2 => cx.binary(Binary::Mul, x, x),
+        _ => {
+            let magnitude = cx.unary(Unary::Abs, x)?;
+            if p == 1 { Ok(magnitude) } else { cx.with_number(Binary::Pow, magnitude, f32::from(p)) }
+        }
+    }
+}
+
+fn lp_root(cx: &mut NodeCx, sum: Value, p: u16) -> Result<Value, Fault> {
+    match p {
+        1 => Ok(sum),
+        2 => cx.unary(Unary::Sqrt, sum),
+        _ => cx.with_number(Binary::Pow, sum, f32::from(p).recip()),
+    }
+}
+
+/// `GlobalLpPool`.
+pub(super) fn global_lp(cx: &mut NodeCx) -> Result<Value, Fault> {
+    let found = cx.attributes.int("p")?.unwrap_or(2);
+    let p = u16::try_from(found).ok().filter(|p| *p > 0);
+    let p = p.ok_or_else(|| Fault::new(subject("p"), found.to_string(), "1 to 65535"))?;
     cx.at_most(1)?;
     let x = cx.operand(0, "X")?;
-    images(cx, x)?;
-    cx.emit(op, &[x])
+    let axes: Vec<usize> = (2..spatial(cx, x)?.rank()).collect();
+    let power = lp_power(cx, x, p)?;
+    let sum = cx.reduced(ReduceKind::Sum, power, &axes)?;
+    let y = lp_root(cx, sum, p)?;
+    cx.finish(y)
 }
 
-fn pool(cx: &mut NodeCx, has_dilations: bool) -> Result<(Pool, Value), Fault> {
+/// `GlobalAveragePool`, `GlobalMaxPool`: of images as the operator of that name, else as a reduction.
+pub(super) fn global(cx: &mut NodeCx, op: Op, kind: ReduceKind) -> Result<Value, Fault> {
+    cx.at_most(1)?;
+    let x = cx.operand(0, "X")?;
+    let rank = spatial(cx, x)?.rank();
+    if rank == 4 {
+        return cx.emit(op, &[x]);
+    }
+    let y = cx.reduced(kind, x, &(2..rank).collect::<Vec<_>>())?;
+    cx.finish(y)
+}
+
+/// Windows, `ceil_mode` and the operand.
+fn pool(cx: &mut NodeCx, has_dilations: bool) -> Result<(Windows, bool, Value), Fault> {
     let attributes = WindowAttributes::read(cx, has_dilations)?;
     let ceil_mode = cx.opset() >= 10 && cx.attributes.flag("ceil_mode", false)?;
-    let kernel = attributes.kernel.ok_or_else(|| Fault::new(subject("kernel_shape"), "nothing", "two integers"))?;
+    let kernel = attributes.kernel.as_ref();
+    let kernel = kernel.ok_or_else(|| Fault::new(subject("kernel_shape"), "nothing", "a list of integers"))?;
     cx.at_most(1)?;
     let x = cx.operand(0, "X")?;
-    let window = attributes.over(kernel, &images(cx, x)?)?;
-    Ok((Pool { window, ceil_mode }, x))
+    let windows = attributes.over(kernel, &spatial(cx, x)?)?;
+    Ok((windows, ceil_mode, x))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rnc_ir::op::Pool;
+
     use crate::testing::{Model, int, ints, op, string, ty};
     use onnx_protobuf::AttributeProto;
     use rnc_ir::op::Window;
@@ -104,14 +166,16 @@ mod tests {
     }
 
     #[test]
-    fn imports_global_pools_of_images_only() {
+    fn imports_global_pools_of_images_and_reductions_of_others() {
         for (operator, expected) in [("GlobalAveragePool", Op::GlobalAveragePool), ("GlobalMaxPool", Op::GlobalMaxPool)]
         {
             let graph =
                 Model::new(17).batch_input("x", &[2, 8, 8]).node(operator, &["x"], &["y"], []).output("y").import();
             assert_eq!(*op(&graph, "y"), expected);
-            let sequence = Model::new(17).batch_input("x", &[2, 8]).node(operator, &["x"], &["y"], []).output("y");
-            assert!(sequence.problems()[0].supported.contains("two spatial"));
+            let row = Model::new(17).batch_input("x", &[2, 8]).node(operator, &["x"], &["y"], []).output("y");
+            assert!(matches!(op(&row.import(), "y"), Op::Reduce(_)));
+            let vector = Model::new(17).batch_input("x", &[2]).node(operator, &["x"], &["y"], []).output("y");
+            assert!(vector.problems()[0].supported.contains("one to three spatial"));
         }
     }
 }

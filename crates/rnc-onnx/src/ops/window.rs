@@ -10,36 +10,75 @@ use crate::state::Value;
 
 /// Window attributes as the model gives them.
 pub(super) struct WindowAttributes {
-    pub kernel: Option<[usize; 2]>,
-    stride: [usize; 2],
-    dilation: [usize; 2],
+    pub kernel: Option<Vec<usize>>,
+    stride: Option<Vec<usize>>,
+    dilation: Option<Vec<usize>>,
     padding: Padding,
 }
 
-enum Padding {
-    /// Top, left, bottom, right.
-    Explicit([usize; 4]),
+pub(super) enum Padding {
+    /// Before each spatial axis, then behind each.
+    Explicit(Option<Vec<usize>>),
     /// As much as makes the result `ceil(input / stride)`; an odd element goes to the end, or to the beginning.
     Same { odd_at_end: bool },
+}
+
+/// Windows over one spatial axis or more; every list has one entry for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Windows {
+    pub kernel: Vec<usize>,
+    pub stride: Vec<usize>,
+    pub dilation: Vec<usize>,
+    pub pad_begin: Vec<usize>,
+    pub pad_end: Vec<usize>,
+}
+
+impl Windows {
+    /// The windows over one axis, as those over the columns of one row.
+    pub fn of_row(&self, axis: usize) -> Window {
+        let pair = |list: &[usize], other: usize| [other, list[axis]];
+        self.with(pair, 1, 0)
+    }
+
+    /// The windows over one axis, as those over the rows of columns.
+    pub fn of_column(&self, axis: usize) -> Window {
+        let pair = |list: &[usize], other: usize| [list[axis], other];
+        self.with(pair, 1, 0)
+    }
+
+    /// The windows over two axes that follow each other.
+    pub fn of_image(&self, axis: usize) -> Window {
+        let pair = |list: &[usize], _: usize| [list[axis], list[axis + 1]];
+        self.with(pair, 1, 0)
+    }
+
+    fn with(&self, pair: impl Fn(&[usize], usize) -> [usize; 2], one: usize, zero: usize) -> Window {
+        Window {
+            kernel: pair(&self.kernel, one),
+            stride: pair(&self.stride, one),
+            dilation: pair(&self.dilation, one),
+            pad_begin: pair(&self.pad_begin, zero),
+            pad_end: pair(&self.pad_end, zero),
+        }
+    }
 }
 
 impl WindowAttributes {
     /// Reads the attributes; `dilations` only where the operator has them in this opset.
     pub(super) fn read(cx: &mut NodeCx, has_dilations: bool) -> Result<Self, Fault> {
-        let kernel = pair(cx, "kernel_shape")?;
-        let stride = pair(cx, "strides")?.unwrap_or([1, 1]);
-        let dilation = if has_dilations { pair(cx, "dilations")?.unwrap_or([1, 1]) } else { [1, 1] };
-        let pads = match cx.attributes.ints("pads")? {
-            None => None,
-            Some(pads) => Some(sizes::<4>("pads", pads, 0)?),
-        };
-        let padding = match (cx.attributes.string("auto_pad")?.unwrap_or("NOTSET"), pads) {
-            ("NOTSET", pads) => Padding::Explicit(pads.unwrap_or([0; 4])),
-            ("VALID", None | Some([0, 0, 0, 0])) => Padding::Explicit([0; 4]),
-            ("SAME_UPPER", None | Some([0, 0, 0, 0])) => Padding::Same { odd_at_end: true },
-            ("SAME_LOWER", None | Some([0, 0, 0, 0])) => Padding::Same { odd_at_end: false },
-            ("VALID" | "SAME_UPPER" | "SAME_LOWER", Some(pads)) => {
-                return Err(Fault::new(subject("pads"), format!("{pads:?} beside auto_pad"), "one of the two"));
+        let kernel = list(cx, "kernel_shape", 1)?;
+        let stride = list(cx, "strides", 1)?;
+        let dilation = if has_dilations { list(cx, "dilations", 1)? } else { None };
+        let pads = list(cx, "pads", 0)?;
+        let none = pads.as_ref().is_none_or(|pads| pads.iter().all(|pad| *pad == 0));
+        let padding = match (cx.attributes.string("auto_pad")?.unwrap_or("NOTSET"), none) {
+            ("NOTSET", _) => Padding::Explicit(pads),
+            ("VALID", true) => Padding::Explicit(None),
+            ("SAME_UPPER", true) => Padding::Same { odd_at_end: true },
+            ("SAME_LOWER", true) => Padding::Same { odd_at_end: false },
+            ("VALID" | "SAME_UPPER" | "SAME_LOWER", false) => {
+                let found = format!("{:?} beside auto_pad", pads.unwrap_or_default());
+                return Err(Fault::new(subject("pads"), found, "one of the two"));
             }
             (other, _) => {
                 return Err(Fault::new(
@@ -52,69 +91,76 @@ impl WindowAttributes {
         Ok(Self { kernel, stride, dilation, padding })
     }
 
-    /// The window over an operand, with its padding worked out.
-    pub(super) fn over(&self, kernel: [usize; 2], input: &Shape) -> Result<Window, Fault> {
-        let mut window =
-            Window { kernel, stride: self.stride, pad_begin: [0; 2], pad_end: [0; 2], dilation: self.dilation };
-        match self.padding {
-            Padding::Explicit([top, left, bottom, right]) => {
-                window.pad_begin = [top, left];
-                window.pad_end = [bottom, right];
+    /// The windows over an operand of `[N,C,…]`, with their padding worked out.
+    pub(super) fn over(&self, kernel: &[usize], input: &Shape) -> Result<Windows, Fault> {
+        let axes = input.rank() - 2;
+        let list = |name: &str, list: &Option<Vec<usize>>, entries: usize, default: usize| match list {
+            None => Ok(vec![default; entries]),
+            Some(list) if list.len() == entries => Ok(list.clone()),
+            Some(list) => Err(Fault::new(
+                subject(name),
+                format!("{list:?}"),
+                format!("{entries} integers for a value of {input}"),
+            )),
+        };
+        let mut windows = Windows {
+            kernel: list("kernel_shape", &Some(kernel.to_vec()), axes, 1)?,
+            stride: list("strides", &self.stride, axes, 1)?,
+            dilation: list("dilations", &self.dilation, axes, 1)?,
+            pad_begin: Vec::new(),
+            pad_end: Vec::new(),
+        };
+        match &self.padding {
+            Padding::Explicit(pads) => {
+                windows.pad_begin = list("pads", pads, 2 * axes, 0)?;
+                windows.pad_end = windows.pad_begin.split_off(axes);
             }
             Padding::Same { odd_at_end } => {
-                let [_, _, Dim::Fixed(h), Dim::Fixed(w)] = *input.dims() else {
-                    return Err(images_fault(input));
-                };
-                for (axis, size) in [h, w].into_iter().enumerate() {
-                    let total = same_padding(size, &window, axis).ok_or_else(|| {
-                        Fault::new(
-                            subject("auto_pad"),
-                            format!("a window of {kernel:?} over {input}"),
-                            "sizes that fit into memory",
-                        )
+                for axis in 0..axes {
+                    let total = input.dims()[axis + 2].fixed().and_then(|size| same_padding(size, &windows, axis));
+                    let total = total.ok_or_else(|| {
+                        let found = format!("a window of {kernel:?} over {input}");
+                        Fault::new(subject("auto_pad"), found, "sizes that fit into memory")
                     })?;
                     let (small, large) = (total / 2, total - total / 2);
-                    (window.pad_begin[axis], window.pad_end[axis]) =
-                        if odd_at_end { (small, large) } else { (large, small) };
+                    let (begin, end) = if *odd_at_end { (small, large) } else { (large, small) };
+                    windows.pad_begin.push(begin);
+                    windows.pad_end.push(end);
                 }
             }
         }
-        Ok(window)
+        Ok(windows)
+    }
+
+    /// How padding is given.
+    pub(super) fn padding(&self) -> &Padding {
+        &self.padding
     }
 }
 
 /// Elements to add so that the result has `ceil(size / stride)`. `None` on overflow.
-fn same_padding(size: usize, window: &Window, axis: usize) -> Option<usize> {
-    let steps = size.div_ceil(window.stride[axis]).saturating_sub(1);
-    let span = window.kernel[axis].checked_sub(1)?.checked_mul(window.dilation[axis])?.checked_add(1)?;
-    Some(steps.checked_mul(window.stride[axis])?.checked_add(span)?.saturating_sub(size))
+fn same_padding(size: usize, windows: &Windows, axis: usize) -> Option<usize> {
+    let steps = size.div_ceil(windows.stride[axis]).saturating_sub(1);
+    let span = windows.kernel[axis].checked_sub(1)?.checked_mul(windows.dilation[axis])?.checked_add(1)?;
+    Some(steps.checked_mul(windows.stride[axis])?.checked_add(span)?.saturating_sub(size))
 }
 
-/// Checks that an operand is NCHW, the only layout with windows here, before anything is said of its windows.
-pub(super) fn images(cx: &NodeCx, value: Value) -> Result<Shape, Fault> {
+/// Checks that an operand has channels and one to three spatial axes, the only layout with windows here, before anything is said of its windows.
+pub(super) fn spatial(cx: &NodeCx, value: Value) -> Result<Shape, Fault> {
     let shape = cx.shape(value)?;
-    if shape.rank() == 4 { Ok(shape) } else { Err(images_fault(&shape)) }
-}
-
-fn images_fault(shape: &Shape) -> Fault {
-    Fault::new(
-        "operand 0 (X)",
-        format!("the shape {shape}"),
-        "two spatial dimensions: [N,C,H,W] with numbers for H and W",
-    )
-}
-
-fn pair(cx: &mut NodeCx, name: &'static str) -> Result<Option<[usize; 2]>, Fault> {
-    match cx.attributes.ints(name)? {
-        None => Ok(None),
-        Some(values) => sizes(name, values, 1).map(Some),
+    let fixed = shape.dims().iter().skip(1).all(|dim| matches!(dim, Dim::Fixed(_)));
+    if (3..=5).contains(&shape.rank()) && fixed {
+        return Ok(shape);
     }
+    let supported = "one to three spatial dimensions: [N,C,W], [N,C,H,W], [N,C,D,H,W], with numbers behind N";
+    Err(Fault::new("operand 0 (X)", format!("the shape {shape}"), supported))
 }
 
-fn sizes<const COUNT: usize>(name: &str, values: &[i64], least: i64) -> Result<[usize; COUNT], Fault> {
-    let fault = || Fault::new(subject(name), shortened(values), format!("{COUNT} integers from {least}"));
+fn list(cx: &mut NodeCx, name: &'static str, least: i64) -> Result<Option<Vec<usize>>, Fault> {
+    let Some(values) = cx.attributes.ints(name)? else { return Ok(None) };
+    let fault = || Fault::new(subject(name), shortened(values), format!("integers from {least}"));
     let sizes: Option<Vec<usize>> = values.iter().map(|v| usize::try_from(*v).ok().filter(|_| *v >= least)).collect();
-    sizes.and_then(|sizes| sizes.try_into().ok()).ok_or_else(fault)
+    sizes.map(Some).ok_or_else(fault)
 }
 
 /// A list for a message, of which a hostile file may have a great many entries.
