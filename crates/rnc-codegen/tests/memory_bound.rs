@@ -4,7 +4,7 @@ mod support;
 
 use rnc_plan::kernel::{
     Access, BLOCK, Binary, Copy, CopyBox, CopyLoop, Elementwise, Extent, Instruction, KernelSpec, Pool, PoolKind,
-    Softmax, Space, Unary, Window,
+    Resample, Softmax, Space, Tap, Unary, Window,
 };
 use support::{Random, assert_same_bits, isas, naive, run, sizes};
 
@@ -268,6 +268,26 @@ fn softmax_agrees_along_any_axis() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn resamples_of_any_line_are_sums_of_their_taps_in_order() {
+    let tap = |source, weight: f32| Tap { source, weight: weight.into() };
+    let taps = vec![vec![tap(1, 0.75), tap(0, 0.5)], vec![tap(2, -1.25)], vec![tap(0, 0.1), tap(1, 0.2), tap(2, 0.7)]];
+    for (outer, inner) in [(1, 1), (3, 7), (2, 16), (1, 35)] {
+        let spec = KernelSpec::Resample(Resample { outer, len: 3, inner, taps: taps.clone() });
+        let batch = 2;
+        let inputs = inputs(&spec, batch);
+        let at = |o: usize, source: usize, i: usize| inputs[0][(o * 3 + source) * inner + i];
+        let mut expected = Vec::new();
+        for (o, row) in (0..batch * outer).flat_map(|o| taps.iter().map(move |row| (o, row))) {
+            expected.extend((0..inner).map(|i| {
+                let first = row[0].weight.get() * at(o, row[0].source, i);
+                row[1..].iter().fold(first, |sum, tap| at(o, tap.source, i).mul_add(tap.weight.get(), sum))
+            }));
+        }
+        check(&spec, batch, &inputs, &expected);
     }
 }
 

@@ -10,6 +10,7 @@ pub mod infer;
 pub mod op;
 pub mod parse;
 pub mod print;
+pub mod resize;
 pub mod types;
 pub mod verify;
 

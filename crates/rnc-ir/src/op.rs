@@ -4,6 +4,7 @@
 //! `Reshape`, the bounds of a `Slice`, the amounts of a `Pad`) are attributes here: the importer resolves them, so
 //! every value has a static type.
 
+use crate::resize::Resize;
 use crate::types::{Shape, Tensor};
 
 /// What a node computes. Operands are listed in order; `[x]` marks one that is present if the attribute of that name is
@@ -52,6 +53,8 @@ pub enum Op {
     Pad(Pad),
     /// `NumPy` broadcasting to a larger shape.
     Expand(Reshape),
+    /// Another number of elements along some axes, interpolated: see [`crate::resize`].
+    Resize(Resize),
     /// A reduction over axes.
     Reduce(Reduce),
     /// The operand itself (also `Dropout` at inference).
@@ -341,6 +344,7 @@ impl Op {
             Self::Slice(_) => "slice",
             Self::Pad(_) => "pad",
             Self::Expand(_) => "expand",
+            Self::Resize(_) => "resize",
             Self::Reduce(r) => match r.kind {
                 ReduceKind::Mean => "reduce_mean",
                 ReduceKind::Sum => "reduce_sum",
@@ -377,6 +381,7 @@ impl Op {
             | Self::Slice(_)
             | Self::Pad(_)
             | Self::Expand(_)
+            | Self::Resize(_)
             | Self::Reduce(_)
             | Self::Identity => (1, 1),
         }

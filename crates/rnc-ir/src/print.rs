@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Write};
 
 use crate::graph::{Graph, NodeId};
 use crate::op::{Activation, AveragePool, Gemm, Op, Pad, Pool, Reduce, Slice, Unary, Window};
+use crate::resize::{Interpolation, Resize};
 use crate::types::{Tensor, TensorData};
 
 /// Constants of more elements print as their content hash.
@@ -117,6 +118,7 @@ pub fn operand_labels(op: &Op) -> Vec<&'static str> {
         | Op::Slice(_)
         | Op::Pad(_)
         | Op::Expand(_)
+        | Op::Resize(_)
         | Op::Reduce(_)
         | Op::Identity => Vec::new(),
     }
@@ -145,6 +147,7 @@ pub fn attributes(op: &Op) -> Attributes {
         Op::Gemm(gemm) => self::gemm(gemm),
         Op::Softmax(axis) | Op::Concat(axis) => vec![("axis", axis.axis.to_string())],
         Op::Reshape(reshape) | Op::Expand(reshape) => vec![("shape", reshape.shape.to_string())],
+        Op::Resize(resize) => self::resize(resize),
         Op::Transpose(transpose) => vec![("perm", bracketed(&transpose.perm))],
         Op::Slice(slice) => self::slice(slice),
         Op::Pad(Pad { begin, end, value }) => {
@@ -252,6 +255,26 @@ fn push_activation(list: &mut Attributes, activation: Activation) {
             list.push(("activation", format!("clip({}, {})", Float(min), Float(max))));
         }
     }
+}
+
+fn resize(resize: &Resize) -> Attributes {
+    let scales: Vec<Float> = resize.scales.iter().map(|scale| Float(*scale)).collect();
+    let mut list = vec![("shape", resize.shape.to_string()), ("scales", bracketed(&scales))];
+    match resize.interpolation {
+        Interpolation::Nearest(rounding) => {
+            list.push(("mode", "nearest".to_owned()));
+            list.push(("rounding", rounding.name().to_owned()));
+        }
+        Interpolation::Linear => list.push(("mode", "linear".to_owned())),
+        Interpolation::Cubic { a } => {
+            list.push(("mode", "cubic".to_owned()));
+            list.push(("a", Float(a).to_string()));
+        }
+    }
+    list.push(("coordinates", resize.coordinates.name().to_owned()));
+    push_unless(&mut list, "antialias", &resize.antialias, &false);
+    push_unless(&mut list, "exclude_outside", &resize.exclude_outside, &false);
+    list
 }
 
 fn pair([h, w]: [usize; 2]) -> String {

@@ -123,6 +123,7 @@ fn instructions(op: &Op) -> Option<usize> {
         | Op::Slice(_)
         | Op::Pad(_)
         | Op::Expand(_)
+        | Op::Resize(_)
         | Op::Reduce(_)
         | Op::Identity => None,
     }

@@ -5,7 +5,7 @@
 
 use rnc_plan::kernel::{
     Access, Activation, BLOCK, Binary, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool, PoolKind,
-    Softmax, Source, Space, Strassen, Unary, Window, Winograd, blocks,
+    Resample, Softmax, Source, Space, Strassen, Tap, Unary, Window, Winograd, blocks,
 };
 use rnc_plan::strassen::{self, PRODUCTS};
 use rnc_plan::weights::{lane_group, weight_blocks};
@@ -53,6 +53,7 @@ fn kernel(spec: &KernelSpec, operands: &[Vec<f32>], result: &mut [f32]) {
         KernelSpec::Pool(spec) => pool(spec, &operands[0], result),
         KernelSpec::Elementwise(spec) => elementwise(spec, operands, result),
         KernelSpec::Softmax(spec) => softmax(spec, &operands[0], result),
+        KernelSpec::Resample(spec) => resample(spec, &operands[0], result),
         KernelSpec::Copy(spec) => copy(spec, &operands[0], result),
     }
 }
@@ -288,6 +289,16 @@ fn binary(function: Binary, a: f32, b: f32) -> f32 {
         Binary::Equal => f32::from(u8::from(a == b)),
         Binary::Greater => f32::from(u8::from(a > b)),
         Binary::GreaterOrEqual => f32::from(u8::from(a >= b)),
+    }
+}
+
+fn resample(spec: &Resample, source: &[f32], result: &mut [f32]) {
+    let Resample { outer, len, inner, ref taps } = *spec;
+    for ((o, j), i) in
+        (0..outer).flat_map(|o| (0..taps.len()).map(move |j| (o, j))).flat_map(|at| (0..inner).map(move |i| (at, i)))
+    {
+        let product = |tap: &Tap| tap.weight.get() * source[(o * len + tap.source) * inner + i];
+        result[(o * taps.len() + j) * inner + i] = taps[j].iter().map(product).sum();
     }
 }
 

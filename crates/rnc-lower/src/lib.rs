@@ -34,6 +34,7 @@ mod pack;
 mod pool;
 mod program;
 mod reduce;
+mod resize;
 mod softmax;
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use crate::error::{LowerError, Reason, Unsupported};
 use crate::fuse::Groups;
 use crate::memory::{self, Placement, Request};
 use crate::tuner::Tuner;
-use crate::{batch, conv, elementwise, linear, movement, pool, reduce, softmax};
+use crate::{batch, conv, elementwise, linear, movement, pool, reduce, resize, softmax};
 
 /// What a plan says about where it comes from, and what its choices depend on.
 #[derive(Clone)]
@@ -148,6 +148,7 @@ fn dispatch(cx: &mut Context<'_>, id: NodeId, members: &[NodeId]) -> Result<(), 
         Op::Slice(slice) => movement::slice(cx, id, slice),
         Op::Pad(pad) => movement::pad(cx, id, pad),
         Op::Expand(_) => movement::expand(cx, id),
+        Op::Resize(resize) => resize::lower(cx, id, resize),
         Op::Reduce(reduce) => reduce::lower(cx, id, reduce),
     }
 }

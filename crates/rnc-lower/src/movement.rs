@@ -177,6 +177,7 @@ fn layout(cx: &Context<'_>, node: NodeId, sources: &[ValueId]) -> Layout {
         | Op::Slice(_)
         | Op::Pad(_)
         | Op::Expand(_)
+        | Op::Resize(_)
         | Op::Reduce(_)
         | Op::Identity => false,
     });

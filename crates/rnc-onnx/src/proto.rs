@@ -18,6 +18,10 @@ pub(crate) fn float(name: &str, value: f32) -> AttributeProto {
     AttributeProto { f: value, ..attribute(name, AttributeType::FLOAT) }
 }
 
+pub(crate) fn string(name: &str, value: &str) -> AttributeProto {
+    AttributeProto { s: value.as_bytes().to_vec(), ..attribute(name, AttributeType::STRING) }
+}
+
 pub(crate) fn attribute(name: &str, ty: AttributeType) -> AttributeProto {
     AttributeProto { name: name.into(), type_: ty.into(), ..AttributeProto::default() }
 }

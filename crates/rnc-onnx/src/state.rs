@@ -222,6 +222,7 @@ fn needs_floats(op: &Op) -> bool {
         | Op::Slice(_)
         | Op::Pad(_)
         | Op::Expand(_)
+        | Op::Resize(_)
         | Op::Reduce(_)
         | Op::Identity => false,
     }

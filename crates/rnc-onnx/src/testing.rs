@@ -9,7 +9,7 @@ use onnx_protobuf::{
 use rnc_ir::{Graph, Op};
 
 use crate::proto::{self, attribute};
-pub(crate) use crate::proto::{float, int, ints, node};
+pub(crate) use crate::proto::{float, int, ints, node, string};
 use crate::{ImportError, ImportOptions, Problem, export, import_bytes};
 
 /// A dimension of an input.
@@ -28,10 +28,6 @@ impl From<i64> for SymDim {
 
 pub(crate) fn floats(name: &str, values: &[f32]) -> AttributeProto {
     AttributeProto { floats: values.to_vec(), ..attribute(name, AttributeType::FLOATS) }
-}
-
-pub(crate) fn string(name: &str, value: &str) -> AttributeProto {
-    AttributeProto { s: value.as_bytes().to_vec(), ..attribute(name, AttributeType::STRING) }
 }
 
 pub(crate) fn tensor(name: &str, value: TensorProto) -> AttributeProto {

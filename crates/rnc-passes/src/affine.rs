@@ -125,6 +125,7 @@ fn producer_parts(graph: &Graph, producer: NodeId) -> Match<Producer> {
         | Op::Slice(_)
         | Op::Pad(_)
         | Op::Expand(_)
+        | Op::Resize(_)
         | Op::Reduce(_)
         | Op::Identity => return Err(Miss::NoMatch),
     };

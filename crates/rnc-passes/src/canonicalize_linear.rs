@@ -56,6 +56,7 @@ fn find(graph: &Graph, id: NodeId) -> Match<Linear> {
         | Op::Slice(_)
         | Op::Pad(_)
         | Op::Expand(_)
+        | Op::Resize(_)
         | Op::Reduce(_)
         | Op::Identity => return Err(Miss::NoMatch),
     };

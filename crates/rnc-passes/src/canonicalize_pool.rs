@@ -51,6 +51,7 @@ fn find(graph: &Graph, id: NodeId) -> Match<Op> {
         | Op::Slice(_)
         | Op::Pad(_)
         | Op::Expand(_)
+        | Op::Resize(_)
         | Op::Identity => Err(Miss::NoMatch),
     }
 }

@@ -52,6 +52,7 @@ pub(crate) fn changes_nothing(op: &Op) -> bool {
         | Op::BatchNorm(_)
         | Op::Binary(_)
         | Op::Where
+        | Op::Resize(_)
         | Op::GlobalAveragePool
         | Op::GlobalMaxPool
         | Op::Gemm(_)

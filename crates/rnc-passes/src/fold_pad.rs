@@ -59,6 +59,7 @@ fn find(graph: &Graph, id: NodeId) -> Match<Folded> {
         | Op::Slice(_)
         | Op::Pad(_)
         | Op::Expand(_)
+        | Op::Resize(_)
         | Op::Reduce(_)
         | Op::Identity => return Err(Miss::NoMatch),
     };
@@ -164,6 +165,7 @@ fn is_not_negative(graph: &Graph, id: NodeId) -> bool {
         | Op::Slice(_)
         | Op::Pad(_)
         | Op::Expand(_)
+        | Op::Resize(_)
         | Op::Reduce(_)
         | Op::Identity => false,
     }

@@ -143,6 +143,7 @@ fn permuted(op: &Op, perm: &[usize]) -> Option<Op> {
         | Op::Reshape(_)
         | Op::Transpose(_)
         | Op::Expand(_)
+        | Op::Resize(_)
         | Op::Reduce(Reduce { keep_dims: false, .. })
         | Op::Identity => None,
     }

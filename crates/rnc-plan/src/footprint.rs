@@ -77,6 +77,16 @@ pub enum SpecError {
         /// The size.
         what: &'static str,
     },
+    /// A tap reads an element that the source does not have.
+    #[error("element {row} is made of element {found} of an axis of {len}")]
+    TapOutside {
+        /// Index along the result's axis.
+        row: usize,
+        /// Index along the source's axis.
+        found: usize,
+        /// Elements of the source's axis.
+        len: usize,
+    },
     /// A size, or a product of sizes, is above its limit.
     #[error("{what} is {found}, the limit is {limit}")]
     TooLarge {
@@ -197,6 +207,7 @@ pub fn operands(spec: &KernelSpec) -> Result<Vec<Footprint>, SpecError> {
         KernelSpec::Pool(pool) => window::pool(pool),
         KernelSpec::Elementwise(spec) => program::elementwise(spec),
         KernelSpec::Softmax(spec) => softmax(spec),
+        KernelSpec::Resample(spec) => movement::resample(spec),
         KernelSpec::Copy(copy) => movement::copy(copy),
     }
 }
@@ -243,7 +254,7 @@ fn elements(what: &'static str, factors: &[usize]) -> Result<usize, SpecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::Activation;
+    use crate::kernel::{Activation, Resample, Tap};
 
     #[test]
     fn counts_the_lanes_past_the_last_feature() {
@@ -264,5 +275,21 @@ mod tests {
         assert_eq!(softmax(1, 0, 1), Err(SpecError::Zero { what: "len" }));
         assert!(matches!(softmax(1 << 29, 1 << 29, 1 << 29), Err(SpecError::TooLarge { .. })));
         assert_eq!(softmax(2, 3, 5).unwrap()[1], Footprint::read("x", 30));
+    }
+
+    #[test]
+    fn refuses_taps_that_the_source_does_not_have() {
+        let tap = |source| Tap { source, weight: 0.5.into() };
+        let resample = |len, taps| operands(&KernelSpec::Resample(Resample { outer: 2, len, inner: 5, taps }));
+        let found = resample(3, vec![vec![tap(0)], vec![tap(1), tap(2)]]).unwrap();
+        assert_eq!(found, [Footprint::result(20), Footprint::read("x", 30)]);
+        let outside = SpecError::TapOutside { row: 1, found: 3, len: 3 };
+        assert_eq!(resample(3, vec![vec![tap(0)], vec![tap(1), tap(3)]]), Err(outside));
+        assert_eq!(resample(3, vec![vec![]]), Err(SpecError::Zero { what: "number of taps" }));
+        assert_eq!(
+            resample(3, vec![vec![tap(0)], vec![]]),
+            Err(SpecError::Zero { what: "number of taps of an element" })
+        );
+        assert!(resample(3, vec![vec![tap(0); 1 << 17]]).is_err());
     }
 }

@@ -60,6 +60,8 @@ pub enum KernelSpec {
     Softmax(Softmax),
     /// Operands: result, source.
     Copy(Copy),
+    /// Operands: result, x.
+    Resample(Resample),
 }
 
 /// A function applied before the result is stored.
@@ -379,6 +381,29 @@ pub struct Softmax {
     pub len: usize,
     /// Product of the axes behind.
     pub inner: usize,
+}
+
+/// A linear map along the middle axis of an `[outer][len][inner]` sample (planar, or rows or columns of a blocked one): element `j` of the result's axis is a weighted
+/// sum of elements of the source's, its taps. The sum starts with the first tap's product; each further tap is one fused multiply-add.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Resample {
+    /// Product of the axes before.
+    pub outer: usize,
+    /// The source's axis.
+    pub len: usize,
+    /// Product of the axes behind.
+    pub inner: usize,
+    /// By element of the result's axis: its taps, at least one.
+    pub taps: Vec<Vec<Tap>>,
+}
+
+/// An element of the source's axis, and its part in the sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tap {
+    /// Index, below `len`.
+    pub source: usize,
+    /// Factor.
+    pub weight: F32,
 }
 
 /// Moves elements: layout changes, transposition, slices, padding, concatenation, broadcasting.

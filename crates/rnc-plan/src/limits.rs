@@ -24,6 +24,8 @@ pub const MAX_BOXES: usize = 1 << 13;
 pub const MAX_PLAN_BOXES: usize = 1 << 16;
 /// Loops of one box.
 pub const MAX_LOOPS: usize = 8;
+/// Taps of one resample step.
+pub const MAX_TAPS: usize = 1 << 16;
 /// Steps of a plan.
 pub const MAX_STEPS: usize = 1 << 16;
 /// Buffers of a plan.

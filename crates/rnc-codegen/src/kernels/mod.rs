@@ -8,6 +8,7 @@ pub mod gemm;
 pub mod math;
 pub mod pool;
 mod products;
+pub mod resample;
 pub mod softmax;
 pub mod strassen;
 pub mod winograd;
@@ -61,5 +62,6 @@ pub fn compile(module: &mut ModuleBuilder, request: &Request<'_>) -> Result<Kern
         KernelSpec::Elementwise(elementwise) => elementwise::compile(module, elementwise),
         KernelSpec::Softmax(softmax) => softmax::compile(module, softmax),
         KernelSpec::Copy(copy) => copy::compile(module, copy),
+        KernelSpec::Resample(resample) => resample::compile(module, resample),
     }
 }

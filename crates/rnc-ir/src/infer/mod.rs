@@ -103,6 +103,7 @@ pub fn infer(op: &Op, operands: &[&TensorType]) -> Result<TensorType, TypeError>
         Op::Concat(axis) => shape::concat(&cx, axis.axis)?,
         Op::Reshape(reshape) => shape::reshape(&cx, &reshape.shape)?,
         Op::Expand(expand) => shape::expand(&cx, &expand.shape)?,
+        Op::Resize(resize) => shape::resize(&cx, resize)?,
         Op::Transpose(transpose) => shape::transpose(&cx, &transpose.perm)?,
         Op::Slice(slice) => shape::slice(&cx, slice)?,
         Op::Pad(pad) => shape::pad(&cx, pad)?,

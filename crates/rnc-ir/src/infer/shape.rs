@@ -2,7 +2,8 @@
 
 use super::{Operands, TypeError, broadcast};
 use crate::op::{Pad, Reduce, Slice};
-use crate::types::{Dim, Shape, TensorType};
+use crate::resize::Resize;
+use crate::types::{DType, Dim, Shape, TensorType};
 
 pub(super) fn softmax(cx: &Operands, axis: usize) -> Result<TensorType, TypeError> {
     let dims = cx.f32(0, "x")?;
@@ -41,6 +42,35 @@ pub(super) fn expand(cx: &Operands, shape: &Shape) -> Result<TensorType, TypeErr
         return Err(cx.attribute("shape", format!("{from} does not broadcast to {shape}")));
     }
     Ok(TensorType { dtype: from.dtype, shape: shape.clone() })
+}
+
+/// Most taps of a resize along one axis.
+const MAX_TAPS: f64 = (1u32 << 24) as f64;
+
+pub(super) fn resize(cx: &Operands, resize: &Resize) -> Result<TensorType, TypeError> {
+    let dims = cx.f32(0, "x")?;
+    check_length(cx, "shape", resize.shape.rank())?;
+    check_length(cx, "scales", resize.scales.len())?;
+    for (axis, (from, to)) in dims.iter().zip(resize.shape.dims()).enumerate() {
+        match (from, to) {
+            (Dim::Fixed(from), Dim::Fixed(to)) if *from > 0 && *to > 0 => {
+                let scale = resize.scales[axis];
+                let (exact, to) = (*from as f64 * f64::from(scale), *to as f64);
+                if !(to - 0.5 <= exact && exact < to + 1.0) {
+                    let problem = format!("has {scale} for axis {axis}, where {from} elements become {to}");
+                    return Err(cx.attribute("scales", problem));
+                }
+                // What tells the taps of all elements apart takes as long as there are taps.
+                let taps = 4.0 / f64::from(scale).min(1.0) + 2.0;
+                if taps * to > MAX_TAPS {
+                    return Err(cx.attribute("shape", format!("asks for more than {MAX_TAPS} taps along axis {axis}")));
+                }
+            }
+            (Dim::Batch, Dim::Batch) => {}
+            _ => return Err(cx.attribute("shape", format!("has {to} for axis {axis} of size {from}"))),
+        }
+    }
+    Ok(TensorType { dtype: DType::F32, shape: resize.shape.clone() })
 }
 
 pub(super) fn transpose(cx: &Operands, perm: &[usize]) -> Result<TensorType, TypeError> {

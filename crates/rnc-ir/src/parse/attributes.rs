@@ -189,6 +189,21 @@ impl<'a> Attributes<'a> {
         self.take(name).map(|value| pair(&value)).transpose()
     }
 
+    /// One of some words.
+    pub(super) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Parse<T> {
+        let value = self.require(name)?;
+        let found = match &value {
+            Value::One((_, Token::Word(word))) => choices.iter().find(|(choice, _)| choice == word),
+            _ => None,
+        };
+        let words = || choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+        found.map_or_else(|| value.expected(&format!("one of {}", words())), |(_, choice)| Ok(*choice))
+    }
+
+    pub(super) fn floats(&mut self, name: &'static str) -> Parse<Vec<f32>> {
+        items(&self.require(name)?, float)
+    }
+
     pub(super) fn activation(&mut self) -> Parse<Activation> {
         match self.take("activation") {
             None | Some(Value::One((_, Token::Word("none")))) => Ok(Activation::None),

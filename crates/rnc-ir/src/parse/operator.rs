@@ -8,6 +8,7 @@ use crate::op::{
     AveragePool, Axis, BatchNorm, Binary, Conv2d, Gemm, Op, Pad, Pool, Reduce, ReduceKind, Reshape, Slice, Transpose,
     Unary,
 };
+use crate::resize::{Coordinates, Interpolation, Resize, Rounding};
 
 /// An operand, with its label if it has one.
 pub(super) struct Operand<'a> {
@@ -58,6 +59,7 @@ pub(super) fn operator(
         "concat" => Op::Concat(Axis { axis: a.number("axis")? }),
         "reshape" => Op::Reshape(Reshape { shape: a.shape("shape")? }),
         "expand" => Op::Expand(Reshape { shape: a.shape("shape")? }),
+        "resize" => Op::Resize(resize(a)?),
         "transpose" => Op::Transpose(Transpose { perm: a.numbers("perm")? }),
         "slice" => Op::Slice(slice(a)?),
         "pad" => Op::Pad(Pad { begin: a.numbers("begin")?, end: a.numbers("end")?, value: a.float_or("value", 0.0)? }),
@@ -138,6 +140,20 @@ fn arrange<'l>(op: &str, operands: Vec<Operand>, labels: &[&'l str]) -> Parse<(V
     plain.extend(labelled.iter().flatten());
     let present = labels.iter().zip(&labelled).filter(|(_, value)| value.is_some()).map(|(label, _)| *label).collect();
     Ok((plain, present))
+}
+
+fn resize(a: &mut Attributes) -> Parse<Resize> {
+    let (shape, scales) = (a.shape("shape")?, a.floats("scales")?);
+    let rounding = Rounding::ALL.map(|rounding| (rounding.name(), rounding));
+    let interpolation = match a.choice("mode", &[("nearest", 0), ("linear", 1), ("cubic", 2)])? {
+        0 => Interpolation::Nearest(a.choice("rounding", &rounding)?),
+        1 => Interpolation::Linear,
+        _ => Interpolation::Cubic { a: a.float("a")? },
+    };
+    let coordinates =
+        a.choice("coordinates", &Coordinates::ALL.map(|coordinates| (coordinates.name(), coordinates)))?;
+    let (antialias, exclude_outside) = (a.flag("antialias")?, a.flag("exclude_outside")?);
+    Ok(Resize { shape, scales, interpolation, coordinates, antialias, exclude_outside })
 }
 
 fn pool(a: &mut Attributes) -> Parse<Pool> {

@@ -6,6 +6,7 @@ use crate::op::{
     Activation, AveragePool, Axis, BatchNorm, Binary, Conv2d, Gemm, Pad, Pool, Reduce, ReduceKind, Reshape, Slice,
     Transpose, Unary, Window,
 };
+use crate::resize::{Coordinates, Interpolation, Resize, Rounding};
 use crate::verify::verify;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -24,7 +25,7 @@ struct Step {
 fn step() -> impl Strategy<Value = Step> {
     let names = prop_oneof!["[a-z0-9_.]{1,4}", "[a-c/:\"\\\\ \n\t\u{7f}é@%]{0,4}"];
     let small = any::<[prop::sample::Index; 7]>();
-    (0usize..25, small, any::<[f32; 2]>(), any::<[bool; 2]>(), names).prop_map(|(kind, n, floats, flags, name)| Step {
+    (0usize..26, small, any::<[f32; 2]>(), any::<[bool; 2]>(), names).prop_map(|(kind, n, floats, flags, name)| Step {
         kind,
         picks: [n[0].index(64), n[1].index(64), n[2].index(64)],
         numbers: [n[3].index(4), n[4].index(4), n[5].index(4), n[6].index(4)],
@@ -128,6 +129,18 @@ impl Step {
             15 => Op::GlobalAveragePool,
             16 => Op::GlobalMaxPool,
             17 => Op::Softmax(Axis { axis: a }),
+            24 => {
+                let interpolation = [
+                    Interpolation::Nearest(Rounding::ALL[b]),
+                    Interpolation::Linear,
+                    Interpolation::Cubic { a: self.floats[0] },
+                    Interpolation::Linear,
+                ][a];
+                let shape = Shape::new(dims.iter().map(|dim| dim.fixed().map_or(*dim, |n| Dim::Fixed(2 * n))));
+                let scales = dims.iter().map(|dim| if dim.fixed().is_some() { 2.0 } else { 1.0 }).collect();
+                let coordinates = Coordinates::ALL[b];
+                Op::Resize(Resize { shape, scales, interpolation, coordinates, antialias: p, exclude_outside: q })
+            }
             18 => return (Op::Concat(Axis { axis: a }), vec![x; 1 + b]),
             19 => {
                 let rest = Shape::new(dims.iter().skip(1).copied()).elements().map_or(1, |(n, _)| n);
@@ -234,8 +247,8 @@ fn grows_graphs_of_every_kind_of_operator() {
         let graph = graph().new_tree(&mut runner).unwrap().current();
         names.extend(graph.ids().map(|id| graph.op(id).name()));
     }
-    // All that `Step` can make: inputs, constants, 6 functions of one operand, 5 of two, 3 reductions, 16 others.
-    assert_eq!(names.len(), 32, "{names:?}");
+    // All that `Step` can make: inputs, constants, 6 functions of one operand, 5 of two, 3 reductions, 17 others.
+    assert_eq!(names.len(), 33, "{names:?}");
 }
 
 proptest! {

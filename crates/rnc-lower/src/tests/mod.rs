@@ -91,6 +91,7 @@ fn kinds(plan: &Plan) -> Vec<&'static str> {
         KernelSpec::Pool(_) => "pool",
         KernelSpec::Elementwise(_) => "elementwise",
         KernelSpec::Softmax(_) => "softmax",
+        KernelSpec::Resample(_) => "resample",
         KernelSpec::Copy(_) => "copy",
     };
     plan.steps.iter().map(|s| kind(&s.kernel)).collect()

@@ -262,6 +262,32 @@ fn fixed_batches_are_batches() {
 }
 
 #[test]
+fn resizes_of_images_and_of_other_values() {
+    let modes = [
+        "mode=nearest, rounding=floor, coordinates=asymmetric",
+        "mode=linear, coordinates=half_pixel",
+        "mode=cubic, a=-0.75, coordinates=align_corners, exclude_outside=true",
+        "mode=linear, coordinates=pytorch_half_pixel, antialias=true",
+    ];
+    for mode in modes {
+        one("f32[N,20,4,6]", &format!("%y = resize(%x) {{shape=[N,20,8,9], scales=[1.0,1.0,2.0,1.5], {mode}}}"), "%y");
+        one("f32[N,20,5,6]", &format!("%y = resize(%x) {{shape=[N,20,5,3], scales=[1.0,1.0,1.0,0.5], {mode}}}"), "%y");
+        one("f32[N,3,4,6]", &format!("%y = resize(%x) {{shape=[N,6,2,6], scales=[1.0,2.0,0.5,1.0], {mode}}}"), "%y");
+        one("f32[N,4,6]", &format!("%y = resize(%x) {{shape=[N,4,12], scales=[1.0,1.0,2.0], {mode}}}"), "%y");
+        one(
+            "f32[N,4,2,2,3]",
+            &format!("%y = resize(%x) {{shape=[N,4,4,2,6], scales=[1.0,1.0,2.0,1.0,2.0], {mode}}}"),
+            "%y",
+        );
+    }
+    one(
+        "f32[N,20,4,4]",
+        "%r = resize(%x) {shape=[N,20,4,4], scales=[1.0,1.0,1.0,1.0], mode=linear, coordinates=half_pixel} %y = relu(%r)",
+        "%y",
+    );
+}
+
+#[test]
 fn graphs_that_know_no_batch() {
     for (input, body) in [
         ("f32[]", "%y = exp(%x)"),

@@ -24,7 +24,7 @@ const BATCH: &str = "N";
 
 /// Writes a graph as an ONNX model.
 ///
-/// The opset is 17, or 19 if an average pool has dilations, which came with that.
+/// The opset is 17, or 19 if an average pool has dilations or there is a resize, whose present form came with that.
 ///
 /// # Errors
 /// If the weights do not fit into one file, or the graph holds something that ONNX has no form for.
@@ -53,8 +53,11 @@ struct Exporter<'g> {
 
 impl<'g> Exporter<'g> {
     fn new(graph: &'g Graph) -> Self {
-        let dilated = |id| matches!(graph.op(id), Op::AveragePool(a) if a.pool.window.dilation != [1, 1]);
-        let opset = if graph.ids().any(dilated) { 19 } else { 17 };
+        let needs_19 = |id| match graph.op(id) {
+            Op::AveragePool(average) => average.pool.window.dilation != [1, 1],
+            op => matches!(op, Op::Resize(_)),
+        };
+        let opset = if graph.ids().any(needs_19) { 19 } else { 17 };
         let proto = GraphProto { name: graph.name().to_owned(), ..GraphProto::default() };
         let mut exporter = Self { graph, opset, names: HashMap::new(), taken: HashSet::new(), proto };
         exporter.choose_names();

@@ -3,11 +3,12 @@
 use onnx_protobuf::AttributeProto;
 use onnx_protobuf::tensor_proto::DataType;
 use rnc_ir::op::{Activation, Binary, Conv2d, Gemm, Pad, Pool, Reduce, ReduceKind, Slice, Unary, Window};
+use rnc_ir::resize::{Interpolation, Resize};
 use rnc_ir::{Dim, NodeId, Op, Shape, Tensor};
 
 use super::Exporter;
 use crate::error::ExportError;
-use crate::proto::{float, int, ints};
+use crate::proto::{float, int, ints, string};
 
 /// Writes a node that is neither an input nor a constant.
 pub(super) fn write(exporter: &mut Exporter, id: NodeId) -> Result<(), ExportError> {
@@ -46,6 +47,7 @@ pub(super) fn write(exporter: &mut Exporter, id: NodeId) -> Result<(), ExportErr
         Op::Softmax(op) => exporter.push("Softmax", &x, y, [int("axis", op.axis as i64)]),
         Op::Concat(op) => exporter.push("Concat", &x, y, [int("axis", op.axis as i64)]),
         Op::Reshape(op) => return reshape(exporter, id, &op.shape, x[0], y),
+        Op::Resize(op) => resize(exporter, id, op, x[0], y),
         Op::Transpose(op) => {
             let perm: Vec<i64> = op.perm.iter().map(|axis| *axis as i64).collect();
             exporter.push("Transpose", &x, y, [ints("perm", &perm)]);
@@ -233,6 +235,49 @@ fn expand(exporter: &mut Exporter, id: NodeId, shape: &Shape, x: &str, y: &str) 
     exporter.push("Concat", &[&before, &size, &after], &joined, [int("axis", 0)]);
     exporter.push("Expand", &[x, &joined], y, []);
     Ok(())
+}
+
+/// By the scales, which say where elements lie; by the sizes where scales are quotients that rounding keeps from giving them.
+fn resize(exporter: &mut Exporter, id: NodeId, op: &Resize, x: &str, y: &str) {
+    let from = exporter.graph.ty(exporter.graph.operands(id)[0]).shape.clone();
+    let mut attributes = vec![
+        string("coordinate_transformation_mode", op.coordinates.name()),
+        int("antialias", op.antialias.into()),
+        int("exclude_outside", op.exclude_outside.into()),
+    ];
+    match op.interpolation {
+        Interpolation::Nearest(rounding) => {
+            attributes.push(string("mode", "nearest"));
+            attributes.push(string("nearest_mode", rounding.name()));
+        }
+        Interpolation::Linear => attributes.push(string("mode", "linear")),
+        Interpolation::Cubic { a } => {
+            attributes.push(string("mode", "cubic"));
+            attributes.push(float("cubic_coeff_a", a));
+        }
+    }
+    // The batch, and other axes that stay, are not named.
+    let changed =
+        |axis: &usize| from.dims()[*axis] != op.shape.dims()[*axis] || op.scales[*axis].to_bits() != 1.0f32.to_bits();
+    let axes: Vec<usize> = (0..from.rank()).filter(changed).collect();
+    if axes.is_empty() {
+        exporter.push("Identity", &[x], y, []);
+        return;
+    }
+    let size = |shape: &Shape, axis: usize| shape.dims()[axis].fixed().unwrap_or(0);
+    let by_scales = axes.iter().all(|axis| {
+        (size(&from, *axis) as f64 * f64::from(op.scales[*axis])).floor() as usize == size(&op.shape, *axis)
+    });
+    attributes.push(ints("axes", &axes.iter().map(|axis| *axis as i64).collect::<Vec<_>>()));
+    if by_scales {
+        let scales: Vec<f32> = axes.iter().map(|axis| op.scales[*axis]).collect();
+        let scales = exporter.helper(y, "scales", &Tensor::f32([scales.len()], scales));
+        exporter.push("Resize", &[x, "", &scales], y, attributes);
+    } else {
+        let sizes = axes.iter().map(|axis| size(&op.shape, *axis) as i64).collect();
+        let sizes = exporter.integers(y, "sizes", sizes);
+        exporter.push("Resize", &[x, "", "", &sizes], y, attributes);
+    }
 }
 
 fn slice(exporter: &mut Exporter, op: &Slice, x: &str, y: &str) {

@@ -11,6 +11,7 @@ mod pad;
 mod pool;
 mod rearrange;
 mod reduce;
+mod resize;
 mod shape;
 mod slice;
 mod spatial;
@@ -113,6 +114,8 @@ fn single(cx: &mut NodeCx) -> Result<Value, Fault> {
         "Concat" => shape::concat(cx),
         "Slice" => slice::slice(cx),
         "Pad" => pad::pad(cx),
+        "Resize" => resize::resize(cx),
+        "Upsample" => resize::upsample(cx),
         "ReduceMean" => reduce::reduce(cx, reduce::Reduction::InGraph(ReduceKind::Mean)),
         "ReduceSum" => reduce::reduce(cx, reduce::Reduction::InGraph(ReduceKind::Sum)),
         "ReduceMax" => reduce::reduce(cx, reduce::Reduction::InGraph(ReduceKind::Max)),
@@ -256,7 +259,7 @@ mod tests {
             "{}",
             problems[0]
         );
-        for operator in ["Upsample", "If", "relu", ""] {
+        for operator in ["NonZero", "If", "relu", ""] {
             let model = Model::new(13).batch_input("x", &[2]).node(operator, &["x"], &["y"], []).output("y");
             assert_eq!(model.problems()[0].subject, "operator");
         }

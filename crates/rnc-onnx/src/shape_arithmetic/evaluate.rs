@@ -32,6 +32,7 @@ pub(crate) fn evaluates(op: &Op) -> bool {
         | Op::MatMul
         | Op::Softmax(_)
         | Op::Pad(_)
+        | Op::Resize(_)
         | Op::Reduce(_) => false,
     }
 }
@@ -71,6 +72,7 @@ pub(crate) fn evaluate(op: &Op, operands: &[Array]) -> Result<Array, Fault> {
         | Op::Constant(_)
         | Op::Conv2d(_)
         | Op::BatchNorm(_)
+        | Op::Resize(_)
         | Op::Where
         | Op::MaxPool(_)
         | Op::AveragePool(_)

@@ -1,6 +1,7 @@
 //! The values of operators on constants. Deliberately not the reference interpreter: that one is the oracle of the tests.
 
 use rnc_ir::op::{Binary, Pad, Reduce, ReduceKind, Slice, Unary};
+use rnc_ir::resize::{Resize, Tap};
 use rnc_ir::{Op, Tensor, TensorData};
 
 use super::strided::{Offsets, broadcast, row_major};
@@ -17,6 +18,7 @@ pub(super) fn is_folded(op: &Op) -> bool {
         | Op::Slice(_)
         | Op::Pad(_)
         | Op::Expand(_)
+        | Op::Resize(_)
         | Op::Reduce(_)
         | Op::Identity => true,
         Op::Input
@@ -50,6 +52,7 @@ pub(super) fn evaluate(op: &Op, operands: &[&Tensor], dims: &[usize]) -> Match<T
         }
         Op::Slice(slice) => Ok(sliced(slice, first, dims)),
         Op::Concat(axis) => concat(axis.axis, operands, dims),
+        Op::Resize(resize) => Ok(resized(resize, f32s(first)?, first.dims())),
         Op::Pad(pad) => Ok(padded(pad, f32s(first)?, first.dims(), dims)),
         Op::Reduce(reduce) => Ok(reduced(reduce, f32s(first)?, first.dims(), dims)),
         Op::Input
@@ -114,6 +117,24 @@ fn joined<T: Copy>(
         }
     }
     Ok(result)
+}
+
+/// Axis by axis, rounded once at the end.
+fn resized(resize: &Resize, values: &[f32], dims: &[usize]) -> Tensor {
+    let mut dims = dims.to_vec();
+    let mut values: Vec<f64> = values.iter().map(|value| f64::from(*value)).collect();
+    for axis in 0..dims.len() {
+        let taps = resize.taps(axis, dims[axis]);
+        let inner: usize = dims[axis + 1..].iter().product();
+        let lines =
+            values.chunks_exact(dims[axis] * inner).flat_map(|slice| taps.iter().map(move |taps| (slice, taps)));
+        let element = |slice: &[f64], taps: &[Tap], i: usize| {
+            taps.iter().map(|tap| tap.weight * slice[tap.source * inner + i]).sum::<f64>()
+        };
+        values = lines.flat_map(|(slice, taps)| (0..inner).map(move |i| element(slice, taps, i))).collect();
+        dims[axis] = taps.len();
+    }
+    Tensor::f32(dims, values.into_iter().map(|value| value as f32).collect::<Vec<_>>())
 }
 
 fn padded(pad: &Pad, values: &[f32], from: &[usize], dims: &[usize]) -> Tensor {

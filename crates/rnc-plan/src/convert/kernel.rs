@@ -3,7 +3,7 @@
 use super::{DecodeError, Path, each, required, size};
 use crate::kernel::{
     Access, Activation, Binary, Conv, Copy, CopyBox, CopyLoop, Elementwise, Extent, F32, Gemm, Instruction, KernelSpec,
-    Pool, PoolKind, Softmax, Source, Space, Strassen, Unary, Window, Winograd,
+    Pool, PoolKind, Resample, Softmax, Source, Space, Strassen, Tap, Unary, Window, Winograd,
 };
 use crate::proto::{self, step::Kernel};
 
@@ -21,6 +21,7 @@ pub(super) fn write(spec: &KernelSpec) -> Kernel {
         }),
         KernelSpec::Pool(pool) => Kernel::Pool(write_pool(pool)),
         KernelSpec::Elementwise(spec) => Kernel::Elementwise(write_elementwise(spec)),
+        KernelSpec::Resample(resample) => Kernel::Resample(write_resample(resample)),
         KernelSpec::Softmax(softmax) => Kernel::Softmax(proto::Softmax {
             outer: softmax.outer as u64,
             len: softmax.len as u64,
@@ -43,6 +44,7 @@ pub(super) fn read(kernel: Kernel, path: &Path<'_>) -> Result<KernelSpec, Decode
         Kernel::Gemm(gemm) => KernelSpec::Gemm(read_gemm(gemm, &path.field("gemm"))?),
         Kernel::Pool(pool) => KernelSpec::Pool(read_pool(pool, &path.field("pool"))?),
         Kernel::Elementwise(spec) => KernelSpec::Elementwise(read_elementwise(spec, &path.field("elementwise"))?),
+        Kernel::Resample(resample) => KernelSpec::Resample(read_resample(resample, &path.field("resample"))?),
         Kernel::Softmax(softmax) => KernelSpec::Softmax(read_softmax(softmax, &path.field("softmax"))?),
         Kernel::Copy(copy) => KernelSpec::Copy(read_copy(copy, &path.field("copy"))?),
     })
@@ -292,6 +294,33 @@ fn read_instruction(instruction: proto::Instruction, path: &Path<'_>) -> Result<
             let condition = size(condition, &path.field("condition"))?;
             Instruction::Select(condition, size(a, &path.field("a"))?, size(b, &path.field("b"))?)
         }
+    })
+}
+
+fn write_resample(resample: &Resample) -> proto::Resample {
+    let taps = |taps: &Vec<Tap>| proto::Taps {
+        // Axes are shorter than 2³²: `footprint` checks that.
+        sources: taps.iter().map(|tap| tap.source as u32).collect(),
+        weights: taps.iter().map(|tap| tap.weight.get()).collect(),
+    };
+    let Resample { outer, len, inner, .. } = *resample;
+    proto::Resample {
+        outer: outer as u64,
+        len: len as u64,
+        inner: inner as u64,
+        taps: resample.taps.iter().map(taps).collect(),
+    }
+}
+
+fn read_resample(resample: proto::Resample, path: &Path<'_>) -> Result<Resample, DecodeError> {
+    // Of a source without a weight, or the other way round, the rest is dropped: the counts are what a tap is.
+    let tap = |(source, weight): (u32, f32)| Tap { source: source as usize, weight: F32::from(weight) };
+    let taps = |taps: proto::Taps| taps.sources.into_iter().zip(taps.weights).map(tap).collect();
+    Ok(Resample {
+        outer: size(resample.outer, &path.field("outer"))?,
+        len: size(resample.len, &path.field("len"))?,
+        inner: size(resample.inner, &path.field("inner"))?,
+        taps: resample.taps.into_iter().map(taps).collect(),
     })
 }
 

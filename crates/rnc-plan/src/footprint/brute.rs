@@ -303,7 +303,11 @@ fn wild_spec() -> impl Strategy<Value = KernelSpec> {
         pair().prop_map(|[features, out]| KernelSpec::Gemm(Gemm { features, out, activation: Activation::None }));
     let softmax =
         [wild(), wild(), wild()].prop_map(|[outer, len, inner]| KernelSpec::Softmax(Softmax { outer, len, inner }));
-    prop_oneof![conv, pool, copy, program, gemm, softmax]
+    let tap = (wild(), any::<f32>()).prop_map(|(source, weight)| Tap { source, weight: weight.into() });
+    let taps = prop::collection::vec(prop::collection::vec(tap, 0..3), 0..3);
+    let resample = ([wild(), wild(), wild()], taps)
+        .prop_map(|([outer, len, inner], taps)| KernelSpec::Resample(Resample { outer, len, inner, taps }));
+    prop_oneof![conv, pool, copy, program, gemm, softmax, resample]
 }
 
 /// The bounds that footprints give, and the invariant that samples do not overlap.

@@ -1,8 +1,8 @@
-//! Copies: boxes of strided loops.
+//! Copies, which are boxes of strided loops, and maps along an axis.
 
-use super::{Footprint, SpecError, at_most};
-use crate::kernel::{Copy, CopyBox, CopyLoop};
-use crate::limits::{MAX_BOXES, MAX_ELEMENTS, MAX_LOOPS};
+use super::{Footprint, SpecError, at_most, elements};
+use crate::kernel::{Copy, CopyBox, CopyLoop, Resample};
+use crate::limits::{MAX_BOXES, MAX_ELEMENTS, MAX_LOOPS, MAX_TAPS};
 
 /// Each box lies in its samples and writes no element twice (as far as [`writes_once`] sees); boxes may overlap each other.
 pub(super) fn copy(copy: &Copy) -> Result<Vec<Footprint>, SpecError> {
@@ -29,6 +29,23 @@ pub(super) fn copy(copy: &Copy) -> Result<Vec<Footprint>, SpecError> {
         strided(Footprint::result(result), copy.result_sample),
         strided(Footprint::read("source", source), copy.source_sample),
     ])
+}
+
+/// Every tap lies on the source's axis, so each line of the result is made of whole lines of the source.
+pub(super) fn resample(resample: &Resample) -> Result<Vec<Footprint>, SpecError> {
+    let Resample { outer, len, inner, ref taps } = *resample;
+    for (what, size) in [("outer", outer), ("len", len), ("inner", inner), ("taps", taps.len())] {
+        at_most(what, size, MAX_ELEMENTS)?;
+    }
+    at_most("number of taps", taps.iter().map(Vec::len).sum(), MAX_TAPS)?;
+    for (row, taps) in taps.iter().enumerate() {
+        at_most("number of taps of an element", taps.len(), MAX_TAPS)?;
+        if let Some(tap) = taps.iter().find(|tap| tap.source >= len) {
+            return Err(SpecError::TapOutside { row, found: tap.source, len });
+        }
+    }
+    let result = elements("result", &[outer, taps.len(), inner])?;
+    Ok(vec![Footprint::result(result), Footprint::read("x", elements("x", &[outer, len, inner])?)])
 }
 
 fn check_loops(index: usize, part: &CopyBox) -> Result<(), SpecError> {

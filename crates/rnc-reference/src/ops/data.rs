@@ -2,6 +2,7 @@
 
 use ndarray::{ArrayD, ArrayView, Axis, IxDyn, Slice as Range, concatenate};
 use rnc_ir::op::{Pad, Slice};
+use rnc_ir::resize::Resize;
 
 use super::internal;
 use crate::error::Fault;
@@ -85,6 +86,24 @@ pub(super) fn expand<T: Clone>(x: &ArrayD<T>, dims: &[usize]) -> Result<ArrayD<T
         .as_ref()
         .map(ArrayView::to_owned)
         .ok_or_else(|| internal(format!("shape {:?} does not broadcast to {dims:?}", x.shape())))
+}
+
+/// Axis by axis; sums in `f64`, rounded once at the end.
+pub(super) fn resize(x: &ArrayD<f32>, resize: &Resize) -> ArrayD<f32> {
+    let mut wide = x.mapv(f64::from);
+    for axis in 0..x.ndim() {
+        let taps = resize.taps(axis, x.shape()[axis]);
+        let mut dims = wide.shape().to_vec();
+        dims[axis] = taps.len();
+        let mut result = ArrayD::zeros(dims);
+        for (mut slice, taps) in result.axis_iter_mut(Axis(axis)).zip(&taps) {
+            for tap in taps {
+                slice.scaled_add(tap.weight, &wide.index_axis(Axis(axis), tap.source));
+            }
+        }
+        wide = result;
+    }
+    wide.mapv(|value| value as f32)
 }
 
 #[cfg(test)]

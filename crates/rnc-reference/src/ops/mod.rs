@@ -49,6 +49,7 @@ pub(crate) fn evaluate(op: &Op, operands: Operands<'_>, dims: &[usize]) -> Resul
         Op::Transpose(attrs) => each_type!(operands.any(0)?, x => data::transpose(x, &attrs.perm)?),
         Op::Slice(attrs) => each_type!(operands.any(0)?, x => data::slice(x, attrs)?),
         Op::Pad(attrs) => Value::F32(data::pad(operands.f32(0)?, attrs)?),
+        Op::Resize(resize) => data::resize(operands.f32(0)?, resize).into(),
         Op::Expand(_) => each_type!(operands.any(0)?, x => data::expand(x, dims)?),
         Op::Reduce(attrs) => Value::F32(reduce::reduce(attrs, operands.f32(0)?)?),
         Op::Identity => operands.any(0)?.clone(),

@@ -58,6 +58,7 @@ pub(super) fn kind(op: &Op) -> Kind {
         | Op::Slice(_)
         | Op::Pad(_)
         | Op::Expand(_)
+        | Op::Resize(_)
         | Op::Identity => Kind::Movement,
         Op::Input | Op::Constant(_) => Kind::Input,
     }

@@ -5,8 +5,8 @@ use std::fmt::Write;
 use rnc::Plan;
 use rnc::plan::cost::cost;
 use rnc::plan::kernel::{
-    Activation, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool, PoolKind, Strassen, Window,
-    Winograd,
+    Activation, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool, PoolKind, Resample, Strassen,
+    Window, Winograd,
 };
 
 /// Floating-point operations of one sample.
@@ -38,6 +38,7 @@ pub(crate) fn kind(spec: &KernelSpec) -> &'static str {
         KernelSpec::Pool(Pool { kind: PoolKind::Average | PoolKind::AverageWithPadding { .. }, .. }) => "average pool",
         KernelSpec::Elementwise(_) => "elementwise",
         KernelSpec::Softmax(_) => "softmax",
+        KernelSpec::Resample(_) => "resample",
         KernelSpec::Copy(_) => "copy",
     }
 }
@@ -78,6 +79,9 @@ pub(crate) fn describe(spec: &KernelSpec) -> String {
             }
         }
         KernelSpec::Softmax(_) => {}
+        KernelSpec::Resample(resample) => {
+            write!(text, " {} to {}", resample.len, resample.taps.len()).expect("a string grows");
+        }
         KernelSpec::Copy(Copy { boxes, fill, .. }) => {
             write!(text, " of {} box{}", boxes.len(), if boxes.len() == 1 { "" } else { "es" })
                 .expect("a string grows");
@@ -108,6 +112,9 @@ pub(crate) fn shapes(spec: &KernelSpec) -> [String; 2] {
         KernelSpec::Softmax(s) => {
             let shape = format!("{}×{}×{}", s.outer, s.len, s.inner);
             [shape.clone(), shape]
+        }
+        KernelSpec::Resample(Resample { outer, len, inner, taps }) => {
+            [len, &taps.len()].map(|len| format!("{outer}×{len}×{inner}"))
         }
         KernelSpec::Copy(copy) => [copy.source_sample.to_string(), copy.result_sample.to_string()],
     }
