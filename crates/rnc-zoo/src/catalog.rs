@@ -1,63 +1,16 @@
-//! The family as data: a model is a row of numbers.
+//! The family: one row a model.
 
+use crate::config::{Attention, Block, Config, Downsampling, Head, Shortcut, Stem, StrideIn};
 use crate::error::ZooError;
 
-/// Names of the models, smallest first.
+/// Names of the models, by family.
+///
+/// They are torchvision's or timm's where these have the model. What they do not have: `_v1` is a bottleneck with its stride in
+/// the first 1×1, `_cifar` has shortcuts without parameters and `_cifar_b` projections, `_blur` blurs before it drops pixels,
+/// `_features` has the four stages' results as outputs, `_dilated8` as well, with strides up to 8 only.
 pub fn names() -> impl Iterator<Item = &'static str> {
     CATALOG.iter().map(|config| config.name)
 }
-
-/// Kind of residual block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Block {
-    /// Two 3×3 convolutions.
-    Basic,
-    /// 1×1, 3×3, 1×1 with four times the channels at its end; the stride is in the 3×3 ("v1.5").
-    Bottleneck,
-}
-
-impl Block {
-    /// Channels of a block's result as a multiple of its stage's base width.
-    pub(crate) const fn expansion(self) -> usize {
-        match self {
-            Self::Basic => 1,
-            Self::Bottleneck => 4,
-        }
-    }
-}
-
-/// What tells one model of the family from another.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Config {
-    /// torchvision's name.
-    pub name: &'static str,
-    /// Kind of block.
-    pub block: Block,
-    /// Blocks in each of the four stages.
-    pub layers: [usize; 4],
-    /// Groups of the bottleneck's 3×3 convolution (the cardinality of `ResNeXt`).
-    pub groups: usize,
-    /// Channels of one group in the first stage's 3×3; 64 is the plain network, 128 the wide one.
-    pub width_per_group: usize,
-}
-
-impl Config {
-    const fn plain(name: &'static str, block: Block, layers: [usize; 4]) -> Self {
-        Self { name, block, layers, groups: 1, width_per_group: 64 }
-    }
-}
-
-/// He et al., "Deep Residual Learning for Image Recognition" (2015), table 1; `ResNeXt`: Xie et al. (2016); wide:
-/// Zagoruyko and Komodakis (2016), as torchvision builds them.
-const CATALOG: &[Config] = &[
-    Config::plain("resnet18", Block::Basic, [2, 2, 2, 2]),
-    Config::plain("resnet34", Block::Basic, [3, 4, 6, 3]),
-    Config { groups: 32, width_per_group: 4, ..Config::plain("resnext50_32x4d", Block::Bottleneck, [3, 4, 6, 3]) },
-    Config::plain("resnet50", Block::Bottleneck, [3, 4, 6, 3]),
-    Config::plain("resnet101", Block::Bottleneck, [3, 4, 23, 3]),
-    Config::plain("resnet152", Block::Bottleneck, [3, 8, 36, 3]),
-    Config { width_per_group: 128, ..Config::plain("wide_resnet50_2", Block::Bottleneck, [3, 4, 6, 3]) },
-];
 
 /// The row of a name.
 pub(crate) fn find(name: &str) -> Result<&'static Config, ZooError> {
@@ -67,8 +20,102 @@ pub(crate) fn find(name: &str) -> Result<&'static Config, ZooError> {
         .ok_or_else(|| ZooError::UnknownModel { name: name.to_owned(), known: names().collect() })
 }
 
+const fn basic(name: &'static str, depths: &'static [usize]) -> Config {
+    Config {
+        name,
+        block: Block::Basic,
+        depths,
+        width: 64,
+        stem: Stem::SevenBySeven,
+        groups: 1,
+        width_per_group: 64,
+        stride_in: StrideIn::Spatial,
+        downsampling: Downsampling::Strided,
+        shortcut: Shortcut::Projection,
+        attention: Attention::None,
+        replace_stride_with_dilation: [false; 3],
+        head: Head::Classifier,
+    }
+}
+
+const fn bottleneck(name: &'static str, depths: &'static [usize]) -> Config {
+    Config { block: Block::Bottleneck, ..basic(name, depths) }
+}
+
+const fn v1(name: &'static str, depths: &'static [usize]) -> Config {
+    Config { stride_in: StrideIn::FirstPointwise, ..bottleneck(name, depths) }
+}
+
+const fn grouped(name: &'static str, depths: &'static [usize], [groups, width_per_group]: [usize; 2]) -> Config {
+    Config { groups, width_per_group, ..bottleneck(name, depths) }
+}
+
+const fn v2(name: &'static str, depths: &'static [usize]) -> Config {
+    Config { block: Block::PreactivationBottleneck, ..basic(name, depths) }
+}
+
+/// With the stem and the shortcuts of "`ResNet-D`".
+const fn d(config: Config) -> Config {
+    Config { stem: Stem::Deep, shortcut: Shortcut::AveragePool, ..config }
+}
+
+const fn with_attention(attention: Attention, config: Config) -> Config {
+    Config { attention, ..config }
+}
+
+const fn cifar(name: &'static str, depths: &'static [usize], shortcut: Shortcut) -> Config {
+    Config { width: 16, stem: Stem::Cifar, shortcut, ..basic(name, depths) }
+}
+
+const D50: &[usize] = &[3, 4, 6, 3];
+const D101: &[usize] = &[3, 4, 23, 3];
+const D152: &[usize] = &[3, 8, 36, 3];
+
+/// The papers stand at the types in `config.rs`; `ResNeXt` is Xie et al., "Aggregated Residual Transformations for Deep Neural
+/// Networks" (2017), the wide networks are Zagoruyko and Komodakis, "Wide Residual Networks" (2016).
+const CATALOG: &[Config] = &[
+    basic("resnet18", &[2, 2, 2, 2]),
+    basic("resnet34", D50),
+    bottleneck("resnet50", D50),
+    bottleneck("resnet101", D101),
+    bottleneck("resnet152", D152),
+    v1("resnet50_v1", D50),
+    v1("resnet101_v1", D101),
+    v1("resnet152_v1", D152),
+    grouped("resnext50_32x4d", D50, [32, 4]),
+    grouped("resnext101_32x8d", D101, [32, 8]),
+    grouped("wide_resnet50_2", D50, [1, 128]),
+    grouped("wide_resnet101_2", D101, [1, 128]),
+    v2("resnetv2_50", D50),
+    v2("resnetv2_101", D101),
+    d(v2("resnetv2_50d", D50)),
+    d(bottleneck("resnet50d", D50)),
+    with_attention(Attention::SqueezeExcite, bottleneck("seresnet50", D50)),
+    with_attention(Attention::EfficientChannel, bottleneck("ecaresnet50", D50)),
+    with_attention(Attention::EfficientChannel, d(bottleneck("ecaresnet50d", D50))),
+    Config { downsampling: Downsampling::Blur, ..bottleneck("resnet50_blur", D50) },
+    cifar("resnet20_cifar", &[3; 3], Shortcut::ZeroPadding),
+    cifar("resnet32_cifar", &[5; 3], Shortcut::ZeroPadding),
+    cifar("resnet44_cifar", &[7; 3], Shortcut::ZeroPadding),
+    cifar("resnet56_cifar", &[9; 3], Shortcut::ZeroPadding),
+    cifar("resnet110_cifar", &[18; 3], Shortcut::ZeroPadding),
+    cifar("resnet20_cifar_b", &[3; 3], Shortcut::Projection),
+    cifar("resnet32_cifar_b", &[5; 3], Shortcut::Projection),
+    cifar("resnet44_cifar_b", &[7; 3], Shortcut::Projection),
+    cifar("resnet56_cifar_b", &[9; 3], Shortcut::Projection),
+    cifar("resnet110_cifar_b", &[18; 3], Shortcut::Projection),
+    Config { head: Head::Features, ..bottleneck("resnet50_features", D50) },
+    Config {
+        head: Head::Features,
+        replace_stride_with_dilation: [false, true, true],
+        ..bottleneck("resnet50_dilated8", D50)
+    },
+];
+
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -82,5 +129,6 @@ mod tests {
         for name in names() {
             assert_eq!(find(name).unwrap().name, name);
         }
+        assert_eq!(names().collect::<BTreeSet<_>>().len(), CATALOG.len(), "two rows of one name");
     }
 }

@@ -66,6 +66,27 @@ impl Moments {
         Self(self.iter().zip(other.iter()).map(sum).collect())
     }
 
+    /// After a multiplication.
+    pub(crate) fn scaled(&self, factor: f64) -> Self {
+        self.map(|_, x| Channel { mean: factor * x.mean, variance: factor * factor * x.variance })
+    }
+
+    /// After a weighted mean of neighbours with this sum of squared weights. Neighbours are correlated, by about a third.
+    pub(crate) fn averaged(&self, squares: f64) -> Self {
+        self.map(|_, x| Channel { mean: x.mean, variance: (squares + (1.0 - squares) / 3.0) * x.variance })
+    }
+
+    /// With channels of zeros before and behind.
+    pub(crate) fn padded(&self, begin: usize, end: usize) -> Self {
+        let zeros = |n| std::iter::repeat_n(Channel { mean: 0.0, variance: 0.0 }, n);
+        Self(zeros(begin).chain(self.iter()).chain(zeros(end)).collect())
+    }
+
+    /// Mean of the channels' variances.
+    pub(crate) fn mean_variance(&self) -> f64 {
+        self.iter().map(|x| x.variance).sum::<f64>() / self.channels() as f64
+    }
+
     /// After `max(x, 0)`.
     ///
     /// For a normal x with mean t and variance 1, E max(x, 0) = φ(t) + t·Φ(t) and E max(x, 0)² = (t² + 1)·Φ(t) + t·φ(t).
