@@ -72,7 +72,7 @@ fn stages(config: &Config) -> Vec<Vec<Place<'_>>> {
         }
         let place = |index| Place {
             config,
-            name: config.block.path(stage, index),
+            name: config.block_path(stage, index),
             width: config.width << stage,
             stride: if index == 0 { stride } else { 1 },
             dilation: if index == 0 { before } else { dilation },

@@ -5,9 +5,23 @@ use crate::error::ZooError;
 
 /// Names of the models, by family.
 ///
-/// They are torchvision's or timm's where these have the model. What they do not have: `_v1` is a bottleneck with its stride in
-/// the first 1×1, `_cifar` has shortcuts without parameters and `_cifar_b` projections, `_blur` blurs before it drops pixels,
-/// `_features` has the four stages' results as outputs, `_dilated8` as well, with strides up to 8 only.
+/// They are torchvision's or timm's where these have the model.
+///
+/// | name | is | from |
+/// |---|---|---|
+/// | `resnet18` to `resnet152` | stride in a bottleneck's 3×3 ("v1.5") | He et al., "Deep Residual Learning for Image Recognition" (2015), as in torchvision |
+/// | `…_v1` | stride in a bottleneck's first 1×1 | the same, as in the paper |
+/// | `resnext…` | groups in the 3×3 | Xie et al., "Aggregated Residual Transformations for Deep Neural Networks" (2017) |
+/// | `wide_…` | twice the channels in the 3×3 | Zagoruyko and Komodakis, "Wide Residual Networks" (2016) |
+/// | `resnetv2_…` | norm and activation before each convolution | He et al., "Identity Mappings in Deep Residual Networks" (2016) |
+/// | `…50d` | three 3×3 in the stem, means in the shortcuts | He et al., "Bag of Tricks for Image Classification with Convolutional Neural Networks" (2018) |
+/// | `seresnet50` | squeeze-excite | Hu et al., "Squeeze-and-Excitation Networks" (2018) |
+/// | `ecaresnet50…` | attention by a convolution along the channels | Wang et al., "ECA-Net: Efficient Channel Attention for Deep Convolutional Neural Networks" (2020) |
+/// | `resnet50_blur` | blurs before pixels are dropped | Zhang, "Making Convolutional Networks Shift-Invariant Again" (2019); timm's `resnetblur50` with zero padding |
+/// | `…_cifar` | three stages for images of 32×32, shortcuts without parameters ("option A") | He et al. (2015), section 4.2 |
+/// | `…_cifar_b` | the same with projections ("option B") | the same |
+/// | `resnet50_features` | the four stages' results as outputs | torchvision's `IntermediateLayerGetter` |
+/// | `resnet50_dilated8` | the same with dilation for stride in the last two stages | torchvision's backbone of `fcn_resnet50` and `deeplabv3_resnet50` |
 pub fn names() -> impl Iterator<Item = &'static str> {
     CATALOG.iter().map(|config| config.name)
 }
@@ -71,8 +85,7 @@ const D50: &[usize] = &[3, 4, 6, 3];
 const D101: &[usize] = &[3, 4, 23, 3];
 const D152: &[usize] = &[3, 8, 36, 3];
 
-/// The papers stand at the types in `config.rs`; `ResNeXt` is Xie et al., "Aggregated Residual Transformations for Deep Neural
-/// Networks" (2017), the wide networks are Zagoruyko and Komodakis, "Wide Residual Networks" (2016).
+/// Where they come from stands at [`names`].
 const CATALOG: &[Config] = &[
     basic("resnet18", &[2, 2, 2, 2]),
     basic("resnet34", D50),

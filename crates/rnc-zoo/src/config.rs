@@ -2,7 +2,8 @@
 
 /// A model: its blocks, how many, how wide, and what stands before and behind them.
 ///
-/// Every combination of the fields can be built; those that have a name stand in the catalog.
+/// Every combination of the fields can be built; those that have a name stand in the catalog. Basic blocks have no use for
+/// `groups`, `width_per_group` and `stride_in`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Config {
     /// torchvision's or timm's name, where they have the model.
@@ -91,7 +92,8 @@ pub(crate) enum Downsampling {
     /// The convolution or maximum has it.
     Strided,
     /// A blur behind the activation or maximum has it (Zhang, "Making Convolutional Networks Shift-Invariant Again", 2019).
-    /// As in timm, the stem's convolution and the shortcut's keep theirs.
+    /// As in timm's `resnetblur50`, the stem's convolution and the shortcut's keep theirs; the blur's padding is zero, timm's
+    /// reflects.
     Blur,
 }
 

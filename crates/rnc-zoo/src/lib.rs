@@ -1,8 +1,9 @@
-//! The `ResNet` family as graphs and ONNX models with seeded weights, or weights from a safetensors file.
+//! The `ResNet` family ([`names`]) as graphs and ONNX models with seeded weights, or weights from a safetensors file.
 //!
 //! [`build`] makes a model as an [`rnc_ir::Graph`] of unfused operators, as a training framework would export it:
 //! convolutions without bias, batch normalisations, `ReLUs`, additions. [`build_onnx`] writes the same as ONNX bytes. Constants
-//! carry the names of torchvision's or timm's state dict and stand in its order. Weights and batch-norm statistics are drawn from
+//! carry the names of torchvision's or timm's state dict and stand in its order (but in a preactivation block that projects, the
+//! first norm stands before the projection). Weights and batch-norm statistics are drawn from
 //! a seed, the same on every machine, and are consistent with each other: activations neither explode nor vanish, and the
 //! logits depend on the image. These networks are not trained; they are for tests and timing. [`build_with_weights`] takes
 //! trained weights instead.

@@ -26,7 +26,8 @@ pub fn build(name: &str, options: &ZooOptions) -> Result<Graph, ZooError> {
 
 /// Builds a model like [`build`], with weights from a safetensors file in the names of torchvision's or timm's state dict.
 ///
-/// Entries `num_batches_tracked` are passed over, and the classifier's where the model has none.
+/// CIFAR networks have the names of `github.com/akamaster/pytorch_resnet_cifar10`. Entries `num_batches_tracked` are passed over,
+/// and the classifier's where the model has none.
 ///
 /// # Errors
 /// As [`build`], if the bytes are no safetensors file, or if a tensor is missing, superfluous, of another shape or not F32: one

@@ -176,4 +176,21 @@ mod tests {
         let input = Moments(vec![channel(1.0, 1.0), channel(10.0, 4.0)]);
         assert_eq!(input.convolved(&[2.0, 0.5], 1, 1), Moments(vec![channel(7.0, 5.0)]));
     }
+
+    #[test]
+    fn a_mean_of_neighbours_keeps_the_mean_and_a_part_of_the_variance() {
+        let input = Moments(vec![Channel { mean: 2.0, variance: 3.0 }]);
+        assert_eq!(input.averaged(1.0), input, "a mean of one value");
+        // (1 + 3·ρ) / 4 with ρ = 1/3, the textbook's variance of a mean of four.
+        assert_eq!(input.averaged(0.25), Moments(vec![Channel { mean: 2.0, variance: 1.5 }]));
+    }
+
+    #[test]
+    fn channels_of_zeros_stay_zero_through_a_relu() {
+        let channel = |mean, variance| Channel { mean, variance };
+        let padded = Moments(vec![channel(30.0, 1.0)]).padded(1, 2);
+        let zero = channel(0.0, 0.0);
+        assert_eq!(padded.rectified(), Moments(vec![zero, channel(30.0, 1.0), zero, zero]));
+        assert_eq!(padded.mean_variance().to_bits(), 0.25_f64.to_bits());
+    }
 }

@@ -9,7 +9,7 @@ use crate::error::ZooError;
 /// Most classes that a model may have (ImageNet-21k has 21,843).
 pub const MAX_CLASSES: usize = 1 << 16;
 
-/// What can be chosen about a model. The default is for `ImageNet`; [`ZooOptions::for_model`] knows better.
+/// What can be chosen about a model. The default is for ImageNet; [`ZooOptions::for_model`] knows better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ZooOptions {
     /// Seed of all weights. The same seed gives the same bits on every machine. Not used with weights from a file.

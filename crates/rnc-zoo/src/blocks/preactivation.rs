@@ -8,7 +8,6 @@ use crate::layers::{Conv, Layers, Value};
 pub(super) fn block(layers: &mut Layers, x: &Value, place: &Place<'_>) -> Result<Value, ZooError> {
     let [down, spatial, up] = place.bottleneck();
     let active = norm_relu(layers, 1, x, place)?;
-    // timm makes the shortcut first; its tensors stand first in the state dict.
     let shortcut = if place.keeps_shape(x) { x.clone() } else { shortcut::reshape(layers, &active, place)? };
     let x = place.conv(layers, "conv1", &active, down)?;
     let x = norm_relu(layers, 2, &x, place)?;

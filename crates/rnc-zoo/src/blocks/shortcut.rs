@@ -7,23 +7,25 @@ use crate::layers::{Conv, Layers, Value};
 
 /// The block's operand in the shape of its result.
 pub(super) fn reshape(layers: &mut Layers, x: &Value, place: &Place<'_>) -> Result<Value, ZooError> {
+    let stride = place.stride;
     match place.config.shortcut {
-        Shortcut::Projection => project(layers, x, place, place.stride),
-        Shortcut::AveragePool if place.stride == 1 => project(layers, x, place, 1),
+        Shortcut::Projection => project(layers, x, place, stride),
+        Shortcut::AveragePool if stride == 1 => project(layers, x, place, stride),
         Shortcut::AveragePool => {
-            let x = layers.average_pool(&place.path("downsample.0"), x, place.stride)?;
+            let [pool, _, _] = place.config.projection_layers();
+            let x = layers.average_pool(&path(place, pool), x, stride)?;
             project(layers, &x, place, 1)
         }
         Shortcut::ZeroPadding => {
-            let x = layers.subsample(&place.path("downsample.slice"), x, place.stride)?;
-            layers.pad_channels(&place.path("downsample.pad"), &x, place.out())
+            let x = layers.subsample(&path(place, "slice"), x, stride)?;
+            layers.pad_channels(&path(place, "pad"), &x, place.out())
         }
     }
 }
 
-/// With preactivation, no norm follows.
+/// A 1×1 convolution, and a norm unless the next block begins with one.
 fn project(layers: &mut Layers, x: &Value, place: &Place<'_>, stride: usize) -> Result<Value, ZooError> {
-    let [conv, norm] = place.config.projection().map(|part| place.path(part));
+    let [_, conv, norm] = place.config.projection_layers().map(|part| path(place, part));
     let projection = Conv { stride, ..Conv::new(place.out(), 1) };
     if place.config.block.is_preactivation() {
         layers.conv(&conv, x, Conv { gain: Some(1.0), ..projection })
@@ -31,4 +33,8 @@ fn project(layers: &mut Layers, x: &Value, place: &Place<'_>, stride: usize) -> 
         let x = layers.conv(&conv, x, projection)?;
         layers.batch_norm(&norm, &x, 1.0)
     }
+}
+
+fn path(place: &Place<'_>, part: &str) -> String {
+    place.path(&format!("{}.{part}", place.config.shortcut_name()))
 }
