@@ -7,7 +7,7 @@
 //! rnc wants weights, shapes and axes to be known when a model is compiled; the tests hand them in when it runs. So a test may pass with some of its inputs
 //! made constants of the model; the manifest names those.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         let status = catch_unwind(AssertUnwindSafe(|| run(&folder))).unwrap_or_else(|_| Status::Fails("panics".into()));
         passed += usize::from(matches!(status, Status::Passes(_)));
-        let line = line(&status);
+        let line = line(&status, &folder);
         match status {
             Status::Fails(why) => failed.push(format!("{name}: {why}")),
             Status::Passes(_) | Status::Refused(_) if bless || expected.get(name.as_str()) == Some(&line.as_str()) => {}
@@ -73,19 +73,33 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
     }
     if bless && only.is_none() {
-        fs::write(MANIFEST, found.iter().map(|(name, line)| format!("{name}\t{line}\n")).collect::<String>())?;
+        let lines: Vec<String> = found.iter().map(|(name, line)| format!("{name}\t{line}\n")).collect();
+        fs::write(MANIFEST, lines.concat())?;
     }
-    failed.iter().for_each(|line| println!("FAILED {line}"));
+    for line in &failed {
+        println!("FAILED {line}");
+    }
     println!("{passed} of {} tests pass, {} are refused", found.len(), found.len() - passed);
     process::exit(i32::from(!failed.is_empty()));
 }
 
-fn line(status: &Status) -> String {
+/// The manifest's line of a test, without its name: of one that passes, what was made constant and which operators it proves; of another, why not.
+fn line(status: &Status, folder: &Path) -> String {
     match status {
-        Status::Passes(known) if known.is_empty() => "passes".to_owned(),
-        Status::Passes(known) => format!("passes\twith known {}", known.join(", ")),
+        Status::Passes(known) => {
+            let known = if known.is_empty() { String::new() } else { format!("with known {}", known.join(", ")) };
+            format!("passes\t{known}\t{}", operators(folder))
+        }
         Status::Refused(why) | Status::Fails(why) => format!("refused\t{why}"),
     }
+}
+
+/// The operators of a test's model.
+fn operators(folder: &Path) -> String {
+    let model = fs::read(folder.join("model.onnx")).ok().and_then(|bytes| ModelProto::parse_from_bytes(&bytes).ok());
+    let nodes = model.map(|model| model.graph.node.clone()).unwrap_or_default();
+    let names: BTreeSet<String> = nodes.into_iter().map(|node| node.op_type).collect();
+    names.into_iter().collect::<Vec<_>>().join(",")
 }
 
 /// All tests: name and folder.
@@ -236,7 +250,9 @@ fn compare(who: &str, found: &[ArrayD<f32>], expected: &[ArrayD<f32>]) -> Result
 fn is_close(found: f32, expected: f32) -> bool {
     let [relative, absolute] = TOLERANCE;
     let (a, b) = (f64::from(found), f64::from(expected));
-    found == expected || (found.is_nan() && expected.is_nan()) || (a - b).abs() <= absolute + relative * b.abs()
+    // The same infinity has no distance.
+    let same = found.to_bits() == expected.to_bits() || (found.is_nan() && expected.is_nan());
+    same || (a - b).abs() <= absolute + relative * b.abs()
 }
 
 /// A tensor's numbers, if they are `f32`.

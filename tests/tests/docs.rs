@@ -1,7 +1,64 @@
 //! What the documentation quotes is what the files say.
 
+use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::fs;
 use std::path::Path;
+
+const MARKS: [&str; 2] = ["<!-- operators: ", "<!-- end of operators -->"];
+
+/// How many of ONNX's backend tests that pass have an operator in their model, and the one with the fewest others.
+fn proofs(manifest: &str) -> BTreeMap<&str, (usize, (usize, &str))> {
+    let mut proofs: BTreeMap<&str, (usize, (usize, &str))> = BTreeMap::new();
+    for line in manifest.lines() {
+        let mut columns = line.split('\t');
+        let (Some(test), Some("passes"), Some(_), Some(operators)) =
+            (columns.next(), columns.next(), columns.next(), columns.next())
+        else {
+            continue;
+        };
+        let others = operators.split(',').count();
+        for operator in operators.split(',') {
+            let (count, simplest) = proofs.entry(operator).or_insert((0, (usize::MAX, "")));
+            *count += 1;
+            *simplest = (*simplest).min((others, test));
+        }
+    }
+    proofs
+}
+
+/// The table of operators as the importer and the manifest have it.
+fn operators() -> String {
+    let manifest = read("tests/backend/manifest.tsv");
+    let proofs = proofs(&manifest);
+    let mut table = String::from(
+        "| ONNX operator | operands and attributes | refused | in the graph | backend tests |\n|---|---|---|---|---|\n",
+    );
+    for operator in rnc_onnx::OPERATORS {
+        let rnc_onnx::Operator { name, takes, refuses, becomes, .. } = operator;
+        let proof = proofs.get(name).map_or_else(String::new, |(count, (_, test))| {
+            format!("{count}: {}{}", test.split('/').nth(1).unwrap_or(test), if *count > 1 { ", …" } else { "" })
+        });
+        writeln!(table, "| `{name}` | {takes} | {refuses} | {becomes} | {proof} |").expect("a string grows");
+    }
+    table
+}
+
+#[test]
+fn the_table_of_operators_is_the_importers() {
+    let page = read("docs/operators.md");
+    let [begin, end] = MARKS.map(|mark| page.find(mark).expect("the page has both marks"));
+    let begin = begin + page[begin..].find('\n').expect("a line") + 1;
+    let fresh = format!("{}\n{}\n{}", &page[..begin], operators(), &page[end..]);
+    if std::env::var_os("RNC_BLESS").is_some() {
+        fs::write(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operators.md")), &fresh)
+            .expect("it can be written");
+    }
+    assert!(
+        fresh == read("docs/operators.md"),
+        "docs/operators.md is stale: RNC_BLESS=1 cargo test --release -p rnc-tests --test docs"
+    );
+}
 
 fn read(path: &str) -> String {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path);

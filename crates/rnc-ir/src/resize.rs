@@ -127,13 +127,12 @@ impl Resize {
         let (j, size) = (j as f64, size as f64);
         let exact = scale * size;
         match self.coordinates {
-            Coordinates::HalfPixel => (j + 0.5) / scale - 0.5,
             Coordinates::HalfPixelSymmetric => {
                 let offset = size / 2.0 * (1.0 - result as f64 / exact);
                 offset + (j + 0.5) / scale - 0.5
             }
             Coordinates::PytorchHalfPixel if result == 1 => -0.5,
-            Coordinates::PytorchHalfPixel => (j + 0.5) / scale - 0.5,
+            Coordinates::HalfPixel | Coordinates::PytorchHalfPixel => (j + 0.5) / scale - 0.5,
             Coordinates::AlignCorners if result == 1 => 0.0,
             Coordinates::AlignCorners => j * (size - 1.0) / (exact - 1.0),
             Coordinates::Asymmetric => j / scale,
@@ -160,7 +159,9 @@ impl Resize {
         }
         if self.exclude_outside {
             let sum: f64 = row.iter().map(|tap| tap.weight).sum();
-            row.iter_mut().for_each(|tap| tap.weight /= sum);
+            for tap in &mut row {
+                tap.weight /= sum;
+            }
         }
         row
     }

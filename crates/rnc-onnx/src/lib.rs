@@ -1,6 +1,6 @@
 //! Reads ONNX models into the rnc graph IR, and writes graphs back as ONNX.
 //!
-//! [`import_file`] and [`import_bytes`] take models of opset 7 to 23 and give a verified
+//! [`import_file`] and [`import_bytes`] take models of opset 6 to 27 and give a verified
 //! [`Graph`](rnc_ir::Graph). Everything that a model has and rnc does not know is found in one go: an
 //! [`ImportError::Unsupported`] lists all [`Problem`]s, by node. Models are not trusted: no bytes make the import
 //! panic, read files outside of the model's folder, or allocate memory that the model does not account for.
@@ -8,7 +8,7 @@
 //! What ONNX computes at run time only to have a shape (`Shape → Gather → Concat → Reshape`) is computed at import and
 //! never enters the graph.
 //!
-//! [`export`] writes any graph as ONNX, opset 17.
+//! [`export`] writes any graph as ONNX, opset 17 or 19.
 
 #![forbid(unsafe_code)]
 
@@ -35,3 +35,4 @@ pub use error::{ExportError, ImportError, Place, Problem};
 pub use export::export;
 pub use import::{ImportOptions, import_bytes, import_file, import_file_noting};
 pub use oddities::Oddity;
+pub use ops::{OPERATORS, Operator};

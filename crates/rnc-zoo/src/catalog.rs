@@ -1,6 +1,6 @@
 //! The family: one row a model.
 
-use crate::config::{Attention, Block, Config, Downsampling, Head, Shortcut, Stem, StrideIn};
+use crate::config::{Attention, Block, Config, Downsampling, Head, Segmentation, Shortcut, Stem, StrideIn};
 use crate::error::ZooError;
 
 /// Names of the models, by family.
@@ -21,6 +21,9 @@ use crate::error::ZooError;
 /// | `…_cifar` | three stages for images of 32×32, shortcuts without parameters ("option A") | He et al. (2015), section 4.2 |
 /// | `…_cifar_b` | the same with projections ("option B") | the same |
 /// | `resnet50_features` | the four stages' results as outputs | torchvision's `IntermediateLayerGetter` |
+/// | `resnet50_fpn` | a feature pyramid on the four stages | Lin et al., "Feature Pyramid Networks for Object Detection" (2017), torchvision's `BackboneWithFPN` |
+/// | `fcn_resnet50` | a class for every pixel, on the dilated backbone | Long et al., "Fully Convolutional Networks for Semantic Segmentation" (2015) |
+/// | `deeplabv3_resnet50` | the same with dilated convolutions side by side | Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation" (2017) |
 /// | `resnet50_dilated8` | the same with dilation for stride in the last two stages | torchvision's backbone of `fcn_resnet50` and `deeplabv3_resnet50` |
 pub fn names() -> impl Iterator<Item = &'static str> {
     CATALOG.iter().map(|config| config.name)
@@ -81,6 +84,11 @@ const fn cifar(name: &'static str, depths: &'static [usize], shortcut: Shortcut)
     Config { width: 16, stem: Stem::Cifar, shortcut, ..basic(name, depths) }
 }
 
+/// A head on a backbone whose last two stages dilate instead of striding.
+const fn dilated8(head: Head, name: &'static str) -> Config {
+    Config { head, replace_stride_with_dilation: [false, true, true], ..bottleneck(name, D50) }
+}
+
 const D50: &[usize] = &[3, 4, 6, 3];
 const D101: &[usize] = &[3, 4, 23, 3];
 const D152: &[usize] = &[3, 8, 36, 3];
@@ -118,11 +126,10 @@ const CATALOG: &[Config] = &[
     cifar("resnet56_cifar_b", &[9; 3], Shortcut::Projection),
     cifar("resnet110_cifar_b", &[18; 3], Shortcut::Projection),
     Config { head: Head::Features, ..bottleneck("resnet50_features", D50) },
-    Config {
-        head: Head::Features,
-        replace_stride_with_dilation: [false, true, true],
-        ..bottleneck("resnet50_dilated8", D50)
-    },
+    dilated8(Head::Features, "resnet50_dilated8"),
+    Config { head: Head::Pyramid, ..bottleneck("resnet50_fpn", D50) },
+    dilated8(Head::Segmentation(Segmentation::Fcn), "fcn_resnet50"),
+    dilated8(Head::Segmentation(Segmentation::DeepLab), "deeplabv3_resnet50"),
 ];
 
 #[cfg(test)]

@@ -126,4 +126,37 @@ pub(crate) enum Head {
     Classifier,
     /// Nothing: each stage's result is an output, `layer1` and so on, as detection and segmentation heads take them.
     Features,
+    /// A feature pyramid: outputs `0` to `3` and `pool`, as torchvision's detectors take them.
+    Pyramid,
+    /// A class for every pixel: the output `out`.
+    Segmentation(Segmentation),
+}
+
+/// What gives every pixel a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Segmentation {
+    /// A 3×3 convolution and a 1×1 (Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation", 2015).
+    Fcn,
+    /// Dilated convolutions side by side (Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation", 2017).
+    DeepLab,
+}
+
+impl Head {
+    /// What stands before the names of the backbone's parameters in a state dict.
+    pub(crate) const fn backbone_prefix(self) -> &'static str {
+        match self {
+            Self::Classifier | Self::Features => "",
+            Self::Pyramid => "body.",
+            Self::Segmentation(_) => "backbone.",
+        }
+    }
+
+    /// Classes of the data that such networks are usually trained on.
+    pub(crate) const fn default_classes(self) -> usize {
+        match self {
+            Self::Classifier | Self::Features | Self::Pyramid => 1000,
+            // Pascal VOC's 20, and none of them.
+            Self::Segmentation(_) => 21,
+        }
+    }
 }

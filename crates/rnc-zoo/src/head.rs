@@ -3,10 +3,28 @@
 use crate::config::{Config, Head};
 use crate::error::ZooError;
 use crate::layers::{Layers, Value};
+use crate::pyramid::pyramid;
+use crate::segmentation::segmentation;
 
-/// Adds the model's head to the results of its stages.
-pub(crate) fn head(layers: &mut Layers, stages: &[Value], config: &Config, classes: usize) -> Result<(), ZooError> {
+/// Adds the model's head to the results of its stages. Images have this size.
+pub(crate) fn head(
+    layers: &mut Layers,
+    stages: &[Value],
+    config: &Config,
+    (classes, size): (usize, [usize; 2]),
+) -> Result<(), ZooError> {
     match config.head {
+        Head::Pyramid => {
+            layers.pass_over(&format!("{}{}", config.head.backbone_prefix(), config.classifier()));
+            pyramid(layers, stages)?;
+        }
+        Head::Segmentation(kind) => {
+            // torchvision trains with a second head on the third stage.
+            layers.pass_over("aux_classifier");
+            if let Some(x) = stages.last() {
+                segmentation(layers, x, kind, (classes, size))?;
+            }
+        }
         Head::Classifier => {
             if let Some(x) = stages.last() {
                 let logits = classifier(layers, x, config, classes)?;

@@ -36,7 +36,9 @@ mod moments;
 mod names;
 mod options;
 mod parameters;
+mod pyramid;
 mod random;
+mod segmentation;
 mod weights;
 
 pub use catalog::names;

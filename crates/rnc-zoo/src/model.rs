@@ -16,7 +16,8 @@ use crate::weights::Weights;
 ///
 /// The names that end in `_features` and `_dilated8` have no classifier. Their outputs are the stages' results, `layer1` to
 /// `layer4` f32 `[batch,256·2^i,height/2^(i+2),width/2^(i+2)]` (rounded up) for i from 0; with `_dilated8`, height and width of
-/// the last two are those of `layer2`.
+/// the last two are those of `layer2`. `…_fpn` has the levels `0` to `3` and `pool`, f32 `[batch,256,…]`; `fcn_…` and `deeplabv3_…` have
+/// `out`, f32 `[batch,classes,height,width]`.
 ///
 /// # Errors
 /// If there is no model of this name, an option is out of range, or a layer has no room in the image.
@@ -50,7 +51,9 @@ fn construct(name: &str, options: &ZooOptions, parameters: Parameters<'_>) -> Re
     let mut layers = Layers::new(config.name, parameters);
     let [height, width] = options.height_and_width().map(Dim::Fixed);
     let x = layers.images("input", TensorType::f32([options.batch, Dim::Fixed(3), height, width]), 3);
+    layers.enter(config.head.backbone_prefix());
     let stages = backbone(&mut layers, &x, config)?;
-    head(&mut layers, &stages, config, options.classes)?;
+    layers.enter("");
+    head(&mut layers, &stages, config, (options.classes, options.height_and_width()))?;
     layers.finish()
 }

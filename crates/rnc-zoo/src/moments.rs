@@ -24,6 +24,11 @@ impl Moments {
         Self(vec![Channel { mean: 0.0, variance: 1.0 }; channels])
     }
 
+    /// The channels of several values, one after the other.
+    pub(crate) fn joined<'m>(values: impl IntoIterator<Item = &'m Self>) -> Self {
+        Self(values.into_iter().flat_map(|value| value.0.iter().copied()).collect())
+    }
+
     /// Number of channels.
     pub(crate) fn channels(&self) -> usize {
         self.0.len()

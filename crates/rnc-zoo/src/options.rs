@@ -31,13 +31,14 @@ impl Default for ZooOptions {
 }
 
 impl ZooOptions {
-    /// The options that a model was designed for: 1000 classes of 224×224 images, or CIFAR-10's 10 of 32×32.
+    /// The options that a model was designed for: 1000 classes of 224×224 images (21 of pixels), or CIFAR-10's 10 of 32×32.
     ///
     /// # Errors
     /// If there is no model of this name.
     pub fn for_model(name: &str) -> Result<Self, ZooError> {
-        Ok(match find(name)?.stem {
-            Stem::SevenBySeven | Stem::Deep => Self::default(),
+        let config = find(name)?;
+        Ok(match config.stem {
+            Stem::SevenBySeven | Stem::Deep => Self { classes: config.head.default_classes(), ..Self::default() },
             Stem::Cifar => Self { classes: 10, image: 32, ..Self::default() },
         })
     }

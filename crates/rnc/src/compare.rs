@@ -201,10 +201,10 @@ impl Layout {
             },
             KernelSpec::Softmax(_) => [Some(Self::Planar), None],
             // The caller's tensors are planar.
-            KernelSpec::Copy(_) if matches!(step.operands[0], Operand::Output(_)) => [Some(Self::Planar), None],
-            KernelSpec::Resample(_) if matches!(step.operands[0], Operand::Output(_)) => [Some(Self::Planar), None],
-            KernelSpec::Resample(_) => [Some(Self::Planar), Some(Self::Blocked { pixels })],
-            KernelSpec::Copy(_) => [Some(Self::Planar), Some(Self::Blocked { pixels })],
+            KernelSpec::Copy(_) | KernelSpec::Resample(_) if matches!(step.operands[0], Operand::Output(_)) => {
+                [Some(Self::Planar), None]
+            }
+            KernelSpec::Copy(_) | KernelSpec::Resample(_) => [Some(Self::Planar), Some(Self::Blocked { pixels })],
         }
     }
 

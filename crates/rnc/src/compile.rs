@@ -12,6 +12,7 @@ use rnc_plan::{Listing, Machine, Plan};
 
 use crate::error::{CompileError, WritePlanError};
 use crate::lint::{Lint, lint};
+use crate::outputs::{self, Outputs};
 use crate::tune::HostTuner;
 
 /// File name extension of graphs in the text syntax; any other file is an ONNX model.
@@ -25,6 +26,8 @@ pub struct CompileOptions {
     pub dims: BTreeMap<String, usize>,
     /// Only algorithms that compute the sums that the model says: slower, and as accurate as `f32` sums are.
     pub exact: bool,
+    /// What the plan computes.
+    pub outputs: Outputs,
     /// The machine that the times are estimated for by which algorithms are chosen.
     pub machine: Machine,
 }
@@ -124,6 +127,7 @@ fn compile_by(
             graph
         }
     };
+    outputs::choose(&mut graph, &options.outputs)?;
     let lints = oddities.into_iter().map(Lint::from).chain(lint(&graph)).collect();
     let import = start.elapsed();
     let (imported, operators) = (graph.to_string(), operator_count(&graph));
@@ -240,7 +244,7 @@ mod tests {
         let error = compile_file(&model, &options).unwrap_err();
         assert!(error.is_usage() && !error.is_unsupported_model(), "{error}");
 
-        let two = rnc_ir::parse("graph @two(%x: f32[2,3], %y: f32[4,3]) -> (%x, %y) {}").unwrap();
+        let two = rnc_ir::parse("graph @two(%x: f32[N,3], %y: f32[4,3]) -> (%x, %y) {}").unwrap();
         let error = compile_graph(two, &CompileOptions::default()).unwrap_err();
         assert!(error.is_unsupported_model() && !error.is_usage(), "{error}");
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use rnc_lower::LowerError;
 use rnc_onnx::ImportError;
 
+use crate::outputs::OutputError;
+
 /// Why there is no plan of a model.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
@@ -40,6 +42,9 @@ pub enum CompileError {
         /// A dimension that was given.
         name: String,
     },
+    /// The model does not have the outputs that were asked for.
+    #[error(transparent)]
+    Outputs(#[from] OutputError),
     /// A pass failed, or the graph was not valid before the first one.
     #[error(transparent)]
     Optimize(#[from] rnc_passes::Error),
@@ -66,14 +71,19 @@ impl CompileError {
                 LowerError::Unsupported(_) | LowerError::NoInputs { .. } | LowerError::Batches { .. } => true,
                 LowerError::Constants { .. } | LowerError::TooLarge { .. } => false,
             },
-            Self::Read { .. } | Self::Text { .. } | Self::Dims { .. } | Self::Optimize(_) | Self::Verify(_) => false,
+            Self::Read { .. }
+            | Self::Text { .. }
+            | Self::Dims { .. }
+            | Self::Outputs(_)
+            | Self::Optimize(_)
+            | Self::Verify(_) => false,
         }
     }
 
     /// Whether the call was wrong, and not what it was about.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Dims { .. } => true,
+            Self::Dims { .. } | Self::Outputs(_) => true,
             Self::Import { error, .. } => {
                 matches!(**error, ImportError::UnknownDim { .. } | ImportError::ZeroDim { .. })
             }

@@ -46,6 +46,7 @@ mod compile;
 mod error;
 pub mod lint;
 pub mod machine;
+mod outputs;
 pub mod profile;
 mod tune;
 
@@ -54,6 +55,7 @@ pub use compile::{
     import_file, write_plan,
 };
 pub use error::{CompileError, WritePlanError};
+pub use outputs::{OutputError, Outputs};
 pub use rnc_ir as ir;
 pub use rnc_passes as passes;
 pub use rnc_plan as plan;

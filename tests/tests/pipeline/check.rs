@@ -89,7 +89,10 @@ fn terms(graph: &Graph, id: NodeId) -> usize {
         | Op::Slice(_)
         | Op::Pad(_)
         | Op::Expand(_)
+        | Op::Where
         | Op::Identity => 1,
+        // Antialiasing aside, four along each of two axes.
+        Op::Resize(_) => 16,
     }
 }
 

@@ -48,6 +48,27 @@ const GRAPHS: &[(&str, &str)] = &[
          }",
     ),
     (
+        "a pyramid of features, a choice, and functions without a kernel of their own",
+        "graph @pyramid(%x: f32[N,20,8,6]) -> (%sum, %up, %chosen, %odd) {
+           @w = random(1, -0.3, 0.3) : f32[20,20,1,1]
+           @e = constant [2.5] : f32[]
+           @zero = constant [0.0] : f32[]
+           %small = average_pool(%x) {kernel=2, stride=2}
+           %lateral = conv2d(%small, @w)
+           %larger = resize(%lateral) {shape=[N,20,8,6], scales=[1.0,1.0,2.0,2.0], mode=nearest, rounding=floor, coordinates=asymmetric}
+           %sum = add(%larger, %x)
+           %up = resize(%sum) {shape=[N,20,11,17], scales=[1.0,1.0,1.375,2.8333333], mode=linear, coordinates=half_pixel}
+           %above = greater(%x, @zero)
+           %erf = erf(%sum)
+           %chosen = where(%above, %erf, %x)
+           %magnitude = abs(%x)
+           %power = pow(%magnitude, @e)
+           %log = log(%power)
+           %round = round(%log)
+           %odd = sign(%round)
+         }",
+    ),
+    (
         "pools and heads",
         "graph @head(%x: f32[N,37,9,9]) -> (%probabilities, %average, %max) {
            @w = random(1, -0.3, 0.3) : f32[11,37]

@@ -32,6 +32,11 @@ impl Graph {
         Ok(self.insert(name, op, operands, ty))
     }
 
+    /// Leaves the graph without outputs, until others are added.
+    pub fn clear_outputs(&mut self) {
+        self.outputs.clear();
+    }
+
     /// Adds an output of this name.
     pub fn add_output(&mut self, name: impl Into<String>, value: NodeId) {
         self.outputs.push(Output { name: name.into(), value });

@@ -1,4 +1,4 @@
-//! The import of each operator: one function an operator, and the table that finds it.
+//! The import of each operator: one function an operator, and the table ([`OPERATORS`]) that finds it.
 
 mod activation;
 mod conv;
@@ -16,14 +16,17 @@ mod shape;
 mod slice;
 mod spatial;
 mod split;
+mod table;
 mod window;
 
-use rnc_ir::op::{Binary, ReduceKind, Unary};
-use rnc_ir::{Dim, Op, Shape, Tensor};
+use rnc_ir::{Dim, Shape, Tensor};
+
+use table::Import;
+pub use table::{OPERATORS, Operator};
 
 use crate::error::Fault;
 use crate::node::NodeCx;
-use crate::shape_arithmetic::{self as arithmetic, Array, Comparison, Elem, Scalar};
+use crate::shape_arithmetic::{Array, Elem, Scalar};
 use crate::state::Value;
 use crate::tensors::{self, Known};
 
@@ -32,124 +35,10 @@ pub(crate) fn import(cx: &mut NodeCx) -> Result<Vec<Value>, Fault> {
     if !matches!(cx.node.domain.as_str(), "" | "ai.onnx") {
         return Err(unsupported_operator());
     }
-    if cx.node.op_type == "Split" {
-        return split::split(cx);
-    }
-    single(cx).map(|value| vec![value])
-}
-
-/// The operators with one result.
-fn single(cx: &mut NodeCx) -> Result<Value, Fault> {
-    match cx.node.op_type.as_str() {
-        "Conv" => conv::conv(cx),
-        "ConvTranspose" => conv_transpose::conv_transpose(cx),
-        "BatchNormalization" => conv::batch_norm(cx),
-        "MaxPool" => pool::max_pool(cx),
-        "AveragePool" => pool::average_pool(cx),
-        "LpPool" => pool::lp_pool(cx),
-        "GlobalAveragePool" => pool::global(cx, Op::GlobalAveragePool, ReduceKind::Mean),
-        "GlobalMaxPool" => pool::global(cx, Op::GlobalMaxPool, ReduceKind::Max),
-        "GlobalLpPool" => pool::global_lp(cx),
-        "Gemm" => linear::gemm(cx),
-        "MatMul" => linear::matmul(cx),
-        "Softmax" => linear::softmax(cx),
-
-        "Relu" => elementwise::unary(cx, Unary::Relu),
-        "LeakyRelu" => elementwise::leaky_relu(cx),
-        "Clip" => elementwise::clip(cx),
-        "Sigmoid" => elementwise::unary(cx, Unary::Sigmoid),
-        "HardSigmoid" => elementwise::hard_sigmoid(cx),
-        "HardSwish" => elementwise::unary(cx, Unary::HardSwish),
-        "Tanh" => elementwise::unary(cx, Unary::Tanh),
-        "Exp" => elementwise::unary(cx, Unary::Exp),
-        "Sqrt" => elementwise::unary(cx, Unary::Sqrt),
-        "Abs" => elementwise::unary(cx, Unary::Abs),
-        "Neg" => elementwise::unary(cx, Unary::Neg),
-        "Reciprocal" => elementwise::unary(cx, Unary::Reciprocal),
-        "Floor" => elementwise::unary(cx, Unary::Floor),
-        "Ceil" => elementwise::unary(cx, Unary::Ceil),
-        "Round" => elementwise::unary(cx, Unary::Round),
-        "Sign" => elementwise::unary(cx, Unary::Sign),
-        "Log" => elementwise::unary(cx, Unary::Log),
-        "Erf" => elementwise::unary(cx, Unary::Erf),
-        "Elu" => activation::elu(cx),
-        "Celu" => activation::celu(cx),
-        "Selu" => activation::selu(cx),
-        "Softplus" => activation::softplus(cx),
-        "Softsign" => activation::softsign(cx),
-        "Mish" => activation::mish(cx),
-        "Swish" => activation::swish(cx),
-        "Gelu" => activation::gelu(cx),
-        "PRelu" => activation::prelu(cx),
-        "ThresholdedRelu" => activation::thresholded_relu(cx),
-        "Shrink" => activation::shrink(cx),
-        "LogSoftmax" => activation::log_softmax(cx),
-        "Pow" => activation::pow(cx),
-
-        "InstanceNormalization" => normalize::instance(cx),
-        "GroupNormalization" => normalize::group(cx),
-        "LayerNormalization" => normalize::layer(cx),
-        "RMSNormalization" => normalize::root_mean_square(cx),
-        "MeanVarianceNormalization" => normalize::mean_variance(cx),
-        "LpNormalization" => normalize::lp(cx),
-        "LRN" => normalize::local_response(cx),
-
-        "Add" => elementwise::binary(cx, Binary::Add),
-        "Sub" => elementwise::binary(cx, Binary::Sub),
-        "Mul" => elementwise::binary(cx, Binary::Mul),
-        "Div" => elementwise::binary(cx, Binary::Div),
-        "Sum" => elementwise::variadic(cx, Binary::Add),
-        "Max" => elementwise::variadic(cx, Binary::Max),
-        "Min" => elementwise::variadic(cx, Binary::Min),
-        "Mean" => elementwise::mean(cx),
-        "Identity" => elementwise::identity(cx),
-        "Dropout" => elementwise::dropout(cx),
-
-        "Reshape" => shape::reshape(cx),
-        "Flatten" => shape::flatten(cx),
-        "Squeeze" => shape::squeeze(cx),
-        "Unsqueeze" => shape::unsqueeze(cx),
-        "Transpose" => shape::transpose(cx),
-        "Expand" => shape::expand(cx),
-        "Concat" => shape::concat(cx),
-        "Slice" => slice::slice(cx),
-        "Pad" => pad::pad(cx),
-        "Resize" => resize::resize(cx),
-        "Upsample" => resize::upsample(cx),
-        "ReduceMean" => reduce::reduce(cx, reduce::Reduction::InGraph(ReduceKind::Mean)),
-        "ReduceSum" => reduce::reduce(cx, reduce::Reduction::InGraph(ReduceKind::Sum)),
-        "ReduceMax" => reduce::reduce(cx, reduce::Reduction::InGraph(ReduceKind::Max)),
-        "ReduceMin" => reduce::reduce(cx, reduce::Reduction::Min),
-        "ReduceL1" => reduce::reduce(cx, reduce::Reduction::L1),
-        "ReduceL2" => reduce::reduce(cx, reduce::Reduction::L2),
-        "ReduceSumSquare" => reduce::reduce(cx, reduce::Reduction::SumSquare),
-        "ReduceLogSum" => reduce::reduce(cx, reduce::Reduction::LogSum),
-        "ReduceLogSumExp" => reduce::reduce(cx, reduce::Reduction::LogSumExp),
-        "ReduceProd" => reduce::reduce(cx, reduce::Reduction::OfArrays(Binary::Mul)),
-
-        "Constant" => constant(cx),
-        "ConstantOfShape" => arithmetic::constant_of_shape(cx),
-        "Shape" => arithmetic::shape(cx),
-        "Size" => arithmetic::size(cx),
-        "Gather" => rearrange::gather(cx),
-        "Tile" => rearrange::tile(cx),
-        "DepthToSpace" => rearrange::depth_to_space(cx),
-        "SpaceToDepth" => rearrange::space_to_depth(cx),
-        "Cast" => arithmetic::cast(cx),
-        "CastLike" => arithmetic::cast_like(cx),
-        "Equal" => logic::compare(cx, Comparison::Equal),
-        "Greater" => logic::compare(cx, Comparison::Greater),
-        "GreaterOrEqual" => logic::compare(cx, Comparison::GreaterOrEqual),
-        "Less" => logic::compare(cx, Comparison::Less),
-        "LessOrEqual" => logic::compare(cx, Comparison::LessOrEqual),
-        "Not" => logic::not(cx),
-        "And" => logic::both(cx, Binary::Min),
-        "Or" => logic::both(cx, Binary::Max),
-        "Where" => logic::choose(cx),
-        "Range" => arithmetic::range(cx),
-        "Mod" => arithmetic::modulo(cx),
-
-        _ => Err(unsupported_operator()),
+    let operator = OPERATORS.iter().find(|operator| operator.name == cx.node.op_type);
+    match operator.ok_or_else(unsupported_operator)?.import {
+        Import::One(import) => import(cx).map(|value| vec![value]),
+        Import::Several(import) => import(cx),
     }
 }
 
@@ -213,6 +102,7 @@ mod tests {
     use super::*;
     use crate::testing::{Model, float, float_tensor, floats, int, int_tensor, ints, op, string, tensor, ty};
     use onnx_protobuf::AttributeProto;
+    use rnc_ir::Op;
 
     #[test]
     fn reads_float_constants_of_every_form() {

@@ -12,13 +12,25 @@ use crate::state::Value;
 
 /// `(x - mean) / sqrt(variance + epsilon)` over axes.
 fn standardized(cx: &mut NodeCx, x: Value, axes: &[usize], epsilon: f32) -> Result<Value, Fault> {
+    let Moments { mean: _, centred, deviation } = moments(cx, x, axes, epsilon)?;
+    cx.binary(Binary::Div, centred, deviation)
+}
+
+/// Mean, distance from it, and `sqrt(variance + epsilon)` over axes.
+struct Moments {
+    mean: Value,
+    centred: Value,
+    deviation: Value,
+}
+
+fn moments(cx: &mut NodeCx, x: Value, axes: &[usize], epsilon: f32) -> Result<Moments, Fault> {
     let mean = cx.reduced(ReduceKind::Mean, x, axes)?;
     let centred = cx.binary(Binary::Sub, x, mean)?;
     let square = cx.binary(Binary::Mul, centred, centred)?;
     let variance = cx.reduced(ReduceKind::Mean, square, axes)?;
     let variance = cx.with_number(Binary::Add, variance, epsilon)?;
     let deviation = cx.unary(Unary::Sqrt, variance)?;
-    cx.binary(Binary::Div, centred, deviation)
+    Ok(Moments { mean, centred, deviation })
 }
 
 /// One number a channel, as a value that broadcasts to `[N,C,…]`.
@@ -84,8 +96,8 @@ pub(super) fn group(cx: &mut NodeCx) -> Result<Value, Fault> {
     cx.finish(y)
 }
 
-/// `LayerNormalization` over the axes from `axis` on (Ba, Kiros and Hinton, 2016).
-pub(super) fn layer(cx: &mut NodeCx) -> Result<Value, Fault> {
+/// `LayerNormalization` over the axes from `axis` on (Ba, Kiros and Hinton, 2016). Its other results are the mean and the inverse deviation.
+pub(super) fn layer(cx: &mut NodeCx) -> Result<Vec<Value>, Fault> {
     let epsilon = cx.attributes.float("epsilon")?.unwrap_or(1e-5);
     let axis = cx.attributes.int("axis")?.unwrap_or(-1);
     cx.attributes.ignore("stash_type");
@@ -93,12 +105,26 @@ pub(super) fn layer(cx: &mut NodeCx) -> Result<Value, Fault> {
     let (x, scale, bias) = (cx.operand(0, "X")?, cx.operand(1, "Scale")?, cx.optional(2));
     let rank = cx.shape(x)?.rank();
     let axes: Vec<usize> = (normal_axis(axis, rank)?..rank).collect();
-    let y = standardized(cx, x, &axes, epsilon)?;
+    let Moments { mean, centred, deviation } = moments(cx, x, &axes, epsilon)?;
+    let y = cx.binary(Binary::Div, centred, deviation)?;
     let mut y = cx.binary(Binary::Mul, y, scale)?;
     if let Some(bias) = bias {
         y = cx.binary(Binary::Add, y, bias)?;
     }
-    cx.finish(y)
+    let mut results = vec![cx.finish(y)?];
+    let used = |cx: &NodeCx, output: usize| {
+        let name = cx.node.output.get(output).filter(|name| cx.state.used.contains(*name));
+        name.cloned().filter(|name| !name.is_empty())
+    };
+    if let Some(name) = used(cx, 1) {
+        results.push(cx.state.emit(&name, Op::Identity, &[mean])?);
+    } else {
+        results.push(Value::Unknown);
+    }
+    if let Some(name) = used(cx, 2) {
+        results.push(cx.state.emit(&name, Op::Unary(Unary::Reciprocal), &[deviation])?);
+    }
+    Ok(results)
 }
 
 /// `RMSNormalization` over the axes from `axis` on (Zhang and Sennrich, 2019).

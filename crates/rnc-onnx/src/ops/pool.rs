@@ -49,13 +49,11 @@ pub(super) fn lp_pool(cx: &mut NodeCx) -> Result<Value, Fault> {
 }
 
 fn lp_power(cx: &mut NodeCx, x: Value, p: u16) -> Result<Value, Fault> {
-    match p {
-        2 => cx.binary(Binary::Mul, x, x),
-        _ => {
-            let magnitude = cx.unary(Unary::Abs, x)?;
-            if p == 1 { Ok(magnitude) } else { cx.with_number(Binary::Pow, magnitude, f32::from(p)) }
-        }
+    if p == 2 {
+        return cx.binary(Binary::Mul, x, x);
     }
+    let magnitude = cx.unary(Unary::Abs, x)?;
+    if p == 1 { Ok(magnitude) } else { cx.with_number(Binary::Pow, magnitude, f32::from(p)) }
 }
 
 fn lp_root(cx: &mut NodeCx, sum: Value, p: u16) -> Result<Value, Fault> {

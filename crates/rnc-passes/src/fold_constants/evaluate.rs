@@ -238,6 +238,7 @@ fn binary(function: Binary, a: &Tensor, b: &Tensor, dims: &[usize]) -> Match<Ten
     }
 }
 
+#[allow(clippy::float_cmp, reason = "that is what Equal says")]
 fn binary_f64(function: Binary, a: f64, b: f64) -> f64 {
     match function {
         Binary::Add => a + b,

@@ -152,6 +152,7 @@ pub(super) fn where_(condition: &ArrayD<f32>, a: &ArrayD<f32>, b: &ArrayD<f32>) 
 }
 
 /// IEEE 754 operations round once by themselves: no `f64` needed.
+#[allow(clippy::float_cmp, reason = "that is what Equal says")]
 fn binary_f32(function: Binary, a: f32, b: f32) -> f32 {
     match function {
         Binary::Add => a + b,

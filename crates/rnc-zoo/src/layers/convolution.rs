@@ -74,8 +74,10 @@ impl Layers<'_> {
     pub(crate) fn blur(&mut self, name: &str, x: &Value, stride: usize) -> Result<Value, ZooError> {
         let channels = x.channels();
         // A constant of the network, not a parameter: state dicts do not have it.
-        let filter =
-            self.graph.add_constant(&format!("{name}.filt"), Tensor::f32([channels, 1, 3, 3], BLUR.repeat(channels)));
+        let filter = self.graph.add_constant(
+            &format!("{}{name}.filt", self.prefix),
+            Tensor::f32([channels, 1, 3, 3], BLUR.repeat(channels)),
+        );
         let conv = Conv { stride, groups: channels, ..Conv::new(channels, 3) };
         let squares = BLUR.iter().map(|w| f64::from(w * w)).sum();
         Ok(Value::new(self.node(name, conv.op(), &[x.id, filter])?, x.moments.averaged(squares)))
@@ -84,7 +86,7 @@ impl Layers<'_> {
     /// A convolution along the channels of `[N,C,1,1]`, without bias: `Conv1d` of a state dict, with weights of `[1,1,kernel]`.
     pub(crate) fn conv_over_channels(&mut self, name: &str, x: &Value, kernel: usize) -> Result<Value, ZooError> {
         let deviation = 1.0 / (kernel as f64 * x.moments.mean_variance()).sqrt();
-        let parameter = format!("{name}.weight");
+        let parameter = format!("{}{name}.weight", self.prefix);
         let weight = self.parameters.take(&parameter, &[1, 1, kernel], |random| random.filters(1, kernel, deviation));
         let weight = self.graph.add_constant(&parameter, weight.reshaped([1, 1, 1, kernel]));
         let [channels, batch] = [Dim::Fixed(x.channels()), self.batch(x)];

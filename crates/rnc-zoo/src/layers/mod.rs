@@ -20,6 +20,8 @@ pub(crate) use convolution::Conv;
 pub(crate) struct Layers<'a> {
     graph: Graph,
     parameters: Parameters<'a>,
+    /// What stands before the names of modules.
+    prefix: &'static str,
 }
 
 /// A value of the graph and the moments of its channels.
@@ -45,7 +47,18 @@ impl Value {
 impl<'a> Layers<'a> {
     /// An empty graph of this name.
     pub(crate) fn new(name: &str, parameters: Parameters<'a>) -> Self {
-        Self { graph: Graph::new(name), parameters }
+        Self { graph: Graph::new(name), parameters, prefix: "" }
+    }
+
+    /// What stands before the names of modules from now on.
+    pub(crate) fn enter(&mut self, prefix: &'static str) {
+        self.prefix = prefix;
+    }
+
+    /// Height and width.
+    pub(crate) fn pixels(&self, x: &Value) -> [usize; 2] {
+        let dims = self.graph.ty(x.id).shape.dims();
+        [2, 3].map(|axis| dims.get(axis).and_then(|dim| dim.fixed()).unwrap_or(1))
     }
 
     /// A graph input: normalised images, NCHW.
@@ -82,12 +95,14 @@ impl<'a> Layers<'a> {
         dims: &[usize],
         seeded: impl FnOnce(&mut Random) -> Vec<f32>,
     ) -> (NodeId, Tensor) {
-        let tensor = self.parameters.take(name, dims, seeded);
-        (self.graph.add_constant(name, tensor.clone()), tensor)
+        let name = format!("{}{name}", self.prefix);
+        let tensor = self.parameters.take(&name, dims, seeded);
+        (self.graph.add_constant(&name, tensor.clone()), tensor)
     }
 
     fn node(&mut self, name: &str, op: Op, operands: &[NodeId]) -> Result<NodeId, ZooError> {
-        self.graph.add(name, op, operands).map_err(|source| ZooError::Layer { layer: name.to_owned(), source })
+        let name = format!("{}{name}", self.prefix);
+        self.graph.add(&name, op, operands).map_err(|source| ZooError::Layer { layer: name.clone(), source })
     }
 }
 

@@ -1,10 +1,12 @@
 //! Other shapes of the same elements, parts of them, and zeros around them.
 
-use rnc_ir::op::{Pad, Reshape, Slice};
+use rnc_ir::op::{Axis, Pad, Reshape, Slice};
+use rnc_ir::resize::{Coordinates, Interpolation, Resize};
 use rnc_ir::{Dim, Op, Shape};
 
 use super::{Layers, Value};
 use crate::error::ZooError;
+use crate::moments::Moments;
 
 impl Layers<'_> {
     /// `[N,C,1,1]` as `[N,C]`.
@@ -32,6 +34,33 @@ impl Layers<'_> {
             moments: x.moments.padded(begin, end),
             latent: x.latent.as_ref().map(|moments| moments.padded(begin, end)),
         })
+    }
+
+    /// Values of the same size as one, with the channels of all.
+    pub(crate) fn concat(&mut self, name: &str, values: &[Value]) -> Result<Value, ZooError> {
+        let ids: Vec<_> = values.iter().map(|value| value.id).collect();
+        let moments = Moments::joined(values.iter().map(|value| &value.moments));
+        Ok(Value::new(self.node(name, Op::Concat(Axis { axis: 1 }), &ids)?, moments))
+    }
+
+    /// Images of another `[height, width]`.
+    pub(crate) fn resized(
+        &mut self,
+        name: &str,
+        x: &Value,
+        size: [usize; 2],
+        (interpolation, coordinates): (Interpolation, Coordinates),
+    ) -> Result<Value, ZooError> {
+        let from = self.graph.ty(x.id).shape.dims().to_vec();
+        let to = from.iter().take(2).copied().chain(size.map(Dim::Fixed));
+        let shape = Shape::new(to);
+        let scale = |(from, to): (&Dim, &Dim)| match (from.fixed(), to.fixed()) {
+            (Some(from), Some(to)) => (to as f64 / from as f64) as f32,
+            _ => 1.0,
+        };
+        let scales = from.iter().zip(shape.dims()).map(scale).collect();
+        let op = Resize { shape, scales, interpolation, coordinates, antialias: false, exclude_outside: false };
+        Ok(Value::new(self.node(name, Op::Resize(op), &[x.id])?, x.moments.clone()))
     }
 
     /// The first dimension.

@@ -15,9 +15,17 @@ fn nodes(graph: &Graph) -> BTreeMap<String, (Op, Vec<String>)> {
 
 #[test]
 fn the_onnx_bytes_read_back_as_the_same_graph() {
-    for name in
-        ["resnet50", "resnet50d", "seresnet50", "ecaresnet50", "resnet50_blur", "resnet20_cifar", "resnet50_dilated8"]
-    {
+    for name in [
+        "resnet50",
+        "resnet50d",
+        "seresnet50",
+        "ecaresnet50",
+        "resnet50_blur",
+        "resnet20_cifar",
+        "resnet50_dilated8",
+        "resnet50_fpn",
+        "deeplabv3_resnet50",
+    ] {
         let graph = build(name, &SMALL).unwrap();
         let bytes = build_onnx(name, &SMALL).unwrap();
         let read = rnc_onnx::import_bytes(&bytes, None, &rnc_onnx::ImportOptions::default()).unwrap();

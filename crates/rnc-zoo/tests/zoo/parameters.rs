@@ -8,8 +8,9 @@ use crate::{constants, is_trained, small};
 /// in the CIFAR networks of `github.com/akamaster/pytorch_resnet_cifar10` (0.27 to 1.7 million in table 6 of He et al., 2015).
 ///
 /// A stride or a blur has no parameters. A network without classifier has 2048·1000 + 1000 less. Efficient channel attention
-/// adds 86: three kernels of 5, four of 5, six of 5 and three of 7.
-const PUBLISHED: [(&str, usize); 32] = [
+/// adds 86: three kernels of 5, four of 5, six of 5 and three of 7. Segmentation networks are counted without the second head that torchvision trains
+/// them with, which has 2,365,205.
+const PUBLISHED: [(&str, usize); 35] = [
     ("resnet18", 11_689_512),
     ("resnet34", 21_797_672),
     ("resnet50", 25_557_032),
@@ -42,6 +43,9 @@ const PUBLISHED: [(&str, usize); 32] = [
     ("resnet110_cifar_b", 1_730_714),
     ("resnet50_features", 23_508_032),
     ("resnet50_dilated8", 23_508_032),
+    ("resnet50_fpn", 26_852_416),
+    ("fcn_resnet50", 32_957_013),
+    ("deeplabv3_resnet50", 39_638_869),
 ];
 
 #[test]

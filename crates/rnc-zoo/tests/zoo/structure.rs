@@ -140,3 +140,31 @@ fn a_dilated_backbone_keeps_the_size_of_the_second_stage() {
     });
     assert_eq!(windows, [(1, 1, 1), (2, 2, 1), (2, 2, 1), (4, 4, 1)]);
 }
+
+#[test]
+fn a_feature_pyramid_has_the_same_channels_on_every_level() {
+    let graph = build("resnet50_fpn", &ZooOptions { size: Some([65, 96]), ..SMALL }).unwrap();
+    let expected = [
+        ("0", "f32[N,256,17,24]"),
+        ("1", "f32[N,256,9,12]"),
+        ("2", "f32[N,256,5,6]"),
+        ("3", "f32[N,256,3,3]"),
+        ("pool", "f32[N,256,2,2]"),
+    ];
+    assert_eq!(outputs(&graph), expected.map(|(name, ty)| (name, ty.to_owned())));
+    assert_eq!(dims(&graph, "body.layer1.0.conv1.weight"), [64, 64, 1, 1]);
+    assert_eq!(dims(&graph, "fpn.inner_blocks.3.0.weight"), [256, 2048, 1, 1]);
+}
+
+#[test]
+fn segmentation_gives_every_pixel_of_the_image_its_classes() {
+    for name in ["fcn_resnet50", "deeplabv3_resnet50"] {
+        let graph = build(name, &ZooOptions { size: Some([65, 96]), ..SMALL }).unwrap();
+        assert_eq!(outputs(&graph), [("out", "f32[N,10,65,96]".to_owned())]);
+        assert_eq!(dims(&graph, "backbone.conv1.weight"), [64, 3, 7, 7]);
+        assert_eq!(ZooOptions::for_model(name).unwrap().classes, 21);
+    }
+    let graph = build("deeplabv3_resnet50", &SMALL).unwrap();
+    let rates = [1, 2, 3].map(|i| conv(&graph, &format!("classifier.0.convs.{i}.0")).window.dilation[0]);
+    assert_eq!(rates, [12, 24, 36]);
+}

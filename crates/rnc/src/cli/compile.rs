@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rnc::lint::Lint;
 use rnc::plan::limits::MAX_BATCH;
-use rnc::{CompileOptions, Compiled, Isa, Source};
+use rnc::{CompileOptions, Compiled, Isa, Outputs, Source};
 
 use super::failure::Failure;
 use super::files;
@@ -19,6 +19,8 @@ const EXAMPLES: &str = "\
 Examples:
   rnc compile resnet50.onnx -o resnet50.plan
   rnc compile resnet50.onnx -o resnet50-4.plan --dim N=4     fix the batch
+  rnc compile resnet50.onnx -o embed.plan --features         embeddings: what the last pool gives
+  rnc compile model.onnx -o taps.plan --outputs layer2,layer3
   rnc compile model.onnx -o model.plan --explain             every rewrite, and why others did not happen
   rnc compile model.onnx -o model.plan --tune                the kernels that are fastest on this host
 
@@ -42,12 +44,35 @@ pub(crate) struct Compile {
     /// Compute convolutions as the model says them: no Winograd, no Strassen. Slower, and with the rounding of plain f32 sums.
     #[arg(long)]
     exact: bool,
+    #[command(flatten)]
+    outputs: Chosen,
     /// Measure every convolution's candidates on this host (some seconds; a second time, none) instead of estimating their times.
     #[arg(long)]
     tune: bool,
     /// Instruction set that times are estimated and measured for; the best of this CPU if not given.
     #[arg(long, env = "RNC_ISA")]
     isa: Option<Isa>,
+}
+
+/// What the plan computes.
+#[derive(Debug, clap::Args)]
+struct Chosen {
+    /// Compute the features of images instead of their classes: what the last pool gives, as vectors.
+    #[arg(long)]
+    features: bool,
+    /// Compute these values of the model, outputs or not, by their names.
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', conflicts_with = "features")]
+    outputs: Vec<String>,
+}
+
+impl Chosen {
+    fn outputs(&self) -> Outputs {
+        match self.outputs.as_slice() {
+            _ if self.features => Outputs::Features,
+            [] => Outputs::Model,
+            names => Outputs::Named(names.to_vec()),
+        }
+    }
 }
 
 /// Sizes of symbolic dimensions.
@@ -74,7 +99,7 @@ impl Compile {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         files::check_target(&self.output, [self.model.as_path()])?;
         let isa = self.isa.unwrap_or_else(Isa::best);
-        let options = CompileOptions { exact: self.exact, ..self.dims.options(isa)? };
+        let options = CompileOptions { exact: self.exact, outputs: self.outputs.outputs(), ..self.dims.options(isa)? };
         let source = Source::File(&self.model);
         let compiled = if self.tune {
             let tuning = Tuning::new(isa)?;

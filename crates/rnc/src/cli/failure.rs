@@ -110,7 +110,11 @@ impl Failure {
 impl From<CompileError> for Failure {
     fn from(error: CompileError) -> Self {
         if error.is_usage() {
-            return Self::new(Kind::Usage, error.to_string()).with_help("sizes are given as in: --dim N=4");
+            let help = match error {
+                CompileError::Outputs(_) => "`rnc inspect MODEL --ir imported` shows all values",
+                _ => "sizes are given as in: --dim N=4",
+            };
+            return Self::new(Kind::Usage, error.to_string()).with_help(help);
         }
         if error.is_unsupported_model() {
             let help = "`rnc inspect MODEL --ir imported` shows a model that imports; docs/operators.md lists what is supported";
@@ -162,7 +166,9 @@ impl From<ZooError> for Failure {
     fn from(error: ZooError) -> Self {
         let kind = match &error {
             ZooError::UnknownModel { .. } | ZooError::Option { .. } => Kind::Usage,
-            ZooError::Layer { .. } | ZooError::Export(_) => Kind::Failed,
+            ZooError::Layer { .. } | ZooError::Export(_) | ZooError::SafeTensors(_) | ZooError::Weights { .. } => {
+                Kind::Failed
+            }
         };
         Self::new(kind, error.to_string())
     }
