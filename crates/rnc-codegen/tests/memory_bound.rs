@@ -3,8 +3,8 @@
 mod support;
 
 use rnc_plan::kernel::{
-    Access, BLOCK, Binary, Copy, CopyBox, CopyLoop, Elementwise, Extent, Instruction, KernelSpec, Pool, PoolKind,
-    Resample, Softmax, Space, Tap, Unary, Window,
+    Access, BLOCK, Binary, Contract, Copy, CopyBox, CopyLoop, Elementwise, Extent, Instruction, KernelSpec, Pool,
+    PoolKind, Resample, Softmax, Space, Strides, Tap, Unary, Window,
 };
 use support::{Random, assert_same_bits, isas, naive, run, sizes};
 
@@ -270,6 +270,50 @@ fn softmax_agrees_along_any_axis() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn contractions_are_sums_of_products_in_order_whatever_the_strides() {
+    let matrix = |m: usize, k: usize, p: usize, shared: bool| Contract {
+        result: vec![2, m, p],
+        sum: k,
+        a: Strides { sample: Some(2 * m * k), result: vec![m * k, k, 0], sum: 1 },
+        b: Strides {
+            sample: (!shared).then_some(2 * k * p),
+            result: vec![if shared { 0 } else { k * p }, 0, 1],
+            sum: p,
+        },
+    };
+    let transposed = Contract {
+        result: vec![3, 5],
+        sum: 4,
+        a: Strides { sample: Some(12), result: vec![1, 0], sum: 3 },
+        b: Strides { sample: Some(20), result: vec![0, 4], sum: 1 },
+    };
+    for spec in [matrix(3, 7, 37, false), matrix(1, 1, 16, true), matrix(4, 5, 3, true), transposed] {
+        let kernel = KernelSpec::Contract(spec.clone());
+        let batch = 2;
+        let inputs = inputs(&kernel, batch);
+        let per_sample: usize = spec.result.iter().product();
+        let expected: Vec<f32> = (0..batch * per_sample)
+            .map(|i| {
+                let start = |strides: &Strides| {
+                    let mut rest = i % per_sample;
+                    let mut at = i / per_sample * strides.sample.unwrap_or(0);
+                    for (size, stride) in spec.result.iter().zip(&strides.result).rev() {
+                        at += rest % size * stride;
+                        rest /= size;
+                    }
+                    at
+                };
+                let (a, b) = (start(&spec.a), start(&spec.b));
+                let factors = |k: usize| (inputs[0][a + k * spec.a.sum], inputs[1][b + k * spec.b.sum]);
+                let first = factors(0);
+                (1..spec.sum).map(factors).fold(first.0 * first.1, |sum, (x, y)| x.mul_add(y, sum))
+            })
+            .collect();
+        check(&kernel, batch, &inputs, &expected);
     }
 }
 

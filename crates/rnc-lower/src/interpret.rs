@@ -4,8 +4,8 @@
 //! depended on it would show.
 
 use rnc_plan::kernel::{
-    Access, Activation, BLOCK, Binary, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool, PoolKind,
-    Resample, Softmax, Source, Space, Strassen, Tap, Unary, Window, Winograd, blocks,
+    Access, Activation, BLOCK, Binary, Contract, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool,
+    PoolKind, Resample, Softmax, Source, Space, Strassen, Strides, Tap, Unary, Window, Winograd, blocks,
 };
 use rnc_plan::strassen::{self, PRODUCTS};
 use rnc_plan::weights::{lane_group, weight_blocks};
@@ -54,6 +54,7 @@ fn kernel(spec: &KernelSpec, operands: &[Vec<f32>], result: &mut [f32]) {
         KernelSpec::Elementwise(spec) => elementwise(spec, operands, result),
         KernelSpec::Softmax(spec) => softmax(spec, &operands[0], result),
         KernelSpec::Resample(spec) => resample(spec, &operands[0], result),
+        KernelSpec::Contract(spec) => contract(spec, [&operands[0], &operands[1]], result),
         KernelSpec::Copy(spec) => copy(spec, &operands[0], result),
     }
 }
@@ -277,6 +278,7 @@ fn unary(function: Unary, x: f32) -> f32 {
     }
 }
 
+#[allow(clippy::float_cmp, reason = "that is what Equal says")]
 fn binary(function: Binary, a: f32, b: f32) -> f32 {
     match function {
         Binary::Add => a + b,
@@ -289,6 +291,22 @@ fn binary(function: Binary, a: f32, b: f32) -> f32 {
         Binary::Equal => f32::from(u8::from(a == b)),
         Binary::Greater => f32::from(u8::from(a > b)),
         Binary::GreaterOrEqual => f32::from(u8::from(a >= b)),
+    }
+}
+
+fn contract(spec: &Contract, [a, b]: [&[f32]; 2], result: &mut [f32]) {
+    let mut index = vec![0; spec.result.len()];
+    for element in result.iter_mut() {
+        let at = |strides: &Strides| index.iter().zip(&strides.result).map(|(i, stride)| i * stride).sum::<usize>();
+        let (from_a, from_b) = (at(&spec.a), at(&spec.b));
+        *element = (0..spec.sum).map(|k| a[from_a + k * spec.a.sum] * b[from_b + k * spec.b.sum]).sum();
+        for (i, size) in index.iter_mut().zip(&spec.result).rev() {
+            *i += 1;
+            if *i < *size {
+                break;
+            }
+            *i = 0;
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod accuracy;
 mod batch;
 mod choose;
 mod context;
+mod contract;
 mod conv;
 mod elementwise;
 mod error;

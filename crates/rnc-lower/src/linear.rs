@@ -2,11 +2,12 @@
 
 use rnc_ir::NodeId;
 use rnc_ir::op;
-use rnc_plan::Operand;
 use rnc_plan::kernel::{Activation, BLOCK, Gemm, KernelSpec, blocks};
+use rnc_plan::{Batch, Operand};
 
 use crate::batch;
 use crate::context::{Context, ValueId};
+use crate::contract;
 use crate::conv;
 use crate::error::Reason;
 use crate::layout::Layout;
@@ -35,12 +36,13 @@ pub(crate) fn gemm(cx: &mut Context<'_>, node: NodeId, gemm: &op::Gemm) -> Resul
     emit(cx, &Linear { node, x, matrix, weights, bias, activation: conv::activation(gemm.activation) })
 }
 
-/// Lowers the product of a batch of vectors with a constant matrix.
+/// Lowers the product of a batch of vectors with a constant matrix; any other one is a contraction.
 pub(crate) fn matmul(cx: &mut Context<'_>, node: NodeId) -> Result<(), Reason> {
     let (a, matrix) = (cx.graph.operands(node)[0], cx.graph.operands(node)[1]);
-    cx.constant(matrix, "the elements of the right operand")?;
-    if cx.graph.ty(matrix).shape.rank() != 2 {
-        return Err(Reason::new(format!("the right operand is {}", cx.graph.ty(matrix)), "a matrix of shape [K,N]"));
+    let is_matrix = cx.graph.node(matrix).constant().is_some() && cx.graph.ty(matrix).shape.rank() == 2;
+    let vectors = cx.samples.get(&a).is_some_and(|dims| dims.len() == 1) && cx.sample(node).len() == 1;
+    if !is_matrix || !vectors || cx.batch == Batch::Single {
+        return contract::matmul(cx, node);
     }
     let x = cx.value(a)?;
     let (features, out) = (vector(cx.dims(x))?, vector(&cx.sample(node))?);

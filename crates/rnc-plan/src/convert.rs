@@ -226,7 +226,7 @@ fn read_operand(operand: proto::Operand, path: &Path<'_>) -> Result<Operand, Dec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{KernelSpec, Strassen, Winograd};
+    use crate::kernel::{Contract, KernelSpec, Resample, Strassen, Strides, Tap, Winograd};
     use crate::sample;
 
     /// The error of decoding the sample plan after a change to its message.
@@ -255,6 +255,21 @@ mod tests {
         for kernel in [winograd, KernelSpec::Strassen(Strassen { conv })] {
             plan.steps[0].kernel = kernel;
             assert_eq!(decode(&encode(&plan)).unwrap().steps[0], plan.steps[0]);
+        }
+    }
+
+    #[test]
+    fn maps_and_contractions_and_plans_without_a_batch_come_back_equal() {
+        let mut plan = Plan { batch: Batch::Single, ..sample::everything() };
+        let tap = |source, weight: f32| Tap { source, weight: weight.into() };
+        let taps = vec![vec![tap(1, 0.25), tap(0, -0.0)], vec![tap(2, f32::MIN_POSITIVE)]];
+        let strides = |sample| Strides { sample, result: vec![0, 7], sum: 3 };
+        let contract = Contract { result: vec![2, 5], sum: 4, a: strides(Some(99)), b: strides(None) };
+        let resample = Resample { outer: 2, len: 3, inner: 5, taps };
+        for kernel in [KernelSpec::Resample(resample), KernelSpec::Contract(contract)] {
+            plan.steps[0].kernel = kernel;
+            let back = decode(&encode(&plan)).unwrap();
+            assert_eq!((&back.steps[0], back.batch), (&plan.steps[0], Batch::Single));
         }
     }
 

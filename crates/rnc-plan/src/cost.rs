@@ -50,6 +50,7 @@ pub fn cost(spec: &KernelSpec) -> Cost {
         // Subtraction, exponential, sum and division.
         KernelSpec::Softmax(softmax) => 4 * (softmax.outer * softmax.len * softmax.inner) as u64,
         KernelSpec::Copy(_) => 0,
+        KernelSpec::Contract(contract) => 2 * (contract.result.iter().product::<usize>() * contract.sum) as u64,
         KernelSpec::Resample(resample) => {
             let taps: usize = resample.taps.iter().map(Vec::len).sum();
             2 * (resample.outer * resample.inner * taps) as u64

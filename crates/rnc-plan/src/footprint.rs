@@ -3,6 +3,7 @@
 //! This is half of the proof that a plan is safe to run (the other half is [`crate::verify`](crate::verify()), which holds
 //! footprints against buffers). Generated code may rely on every property that is checked here, and must touch no element outside.
 
+mod contract;
 mod movement;
 mod program;
 mod window;
@@ -86,6 +87,16 @@ pub enum SpecError {
         found: usize,
         /// Elements of the source's axis.
         len: usize,
+    },
+    /// An operand of a contraction has strides for another number of dimensions than the result has.
+    #[error("operand {operand} has {found} strides, the result has {expected} dimensions")]
+    Strides {
+        /// "a" or "b".
+        operand: &'static str,
+        /// Its strides.
+        found: usize,
+        /// The result's dimensions.
+        expected: usize,
     },
     /// A size, or a product of sizes, is above its limit.
     #[error("{what} is {found}, the limit is {limit}")]
@@ -208,6 +219,7 @@ pub fn operands(spec: &KernelSpec) -> Result<Vec<Footprint>, SpecError> {
         KernelSpec::Elementwise(spec) => program::elementwise(spec),
         KernelSpec::Softmax(spec) => softmax(spec),
         KernelSpec::Resample(spec) => movement::resample(spec),
+        KernelSpec::Contract(spec) => contract::contract(spec),
         KernelSpec::Copy(copy) => movement::copy(copy),
     }
 }

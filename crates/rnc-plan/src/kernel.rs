@@ -62,6 +62,8 @@ pub enum KernelSpec {
     Copy(Copy),
     /// Operands: result, x.
     Resample(Resample),
+    /// Operands: result, a, b.
+    Contract(Contract),
 }
 
 /// A function applied before the result is stored.
@@ -404,6 +406,38 @@ pub struct Tap {
     pub source: usize,
     /// Factor.
     pub weight: F32,
+}
+
+/// Products of two values, summed over one index: `result[i, …] = Σ_k a[i, …, k] · b[i, …, k]`, the result planar. The sum starts with the first product; each further one is one
+/// fused multiply-add, in order. A matrix product of values is this with strides of 0 where an operand does not depend on an index.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Contract {
+    /// The result's dimensions, one or more.
+    pub result: Vec<usize>,
+    /// How many products are summed.
+    pub sum: usize,
+    /// Where the first operand is read.
+    pub a: Strides,
+    /// Where the second operand is read.
+    pub b: Strides,
+}
+
+/// Where an operand of a [`Contract`] is read, in elements.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Strides {
+    /// From one sample to the next; nothing if all samples read the same.
+    pub sample: Option<usize>,
+    /// From one index of each of the result's dimensions to the next.
+    pub result: Vec<usize>,
+    /// From one product of a sum to the next.
+    pub sum: usize,
+}
+
+impl Strides {
+    /// The stride of the result's last dimension.
+    pub fn last(&self) -> usize {
+        self.result.last().copied().unwrap_or(0)
+    }
 }
 
 /// Moves elements: layout changes, transposition, slices, padding, concatenation, broadcasting.

@@ -124,14 +124,18 @@ fn planar() -> KernelSpec {
 }
 
 fn functions() -> KernelSpec {
-    use Unary::{Abs, Ceil, Exp, Floor, Neg, Reciprocal, Relu, Sigmoid, Sqrt, Tanh};
+    use Unary::{Abs, Ceil, Erf, Exp, Floor, Log, Neg, Reciprocal, Relu, Round, Sigmoid, Sign, Sqrt, Tanh};
     let mut program = vec![Instruction::Operand(0), Instruction::Constant(F32::from(f32::NAN))];
-    for function in [Relu, Sigmoid, Tanh, Exp, Sqrt, Abs, Neg, Reciprocal, Floor, Ceil] {
+    for function in [Relu, Sigmoid, Tanh, Exp, Sqrt, Abs, Neg, Reciprocal, Floor, Ceil, Round, Sign, Log, Erf] {
         program.push(Instruction::Unary(function, program.len() - 1));
     }
     for function in [Binary::Add, Binary::Sub, Binary::Mul, Binary::Div, Binary::Max, Binary::Min] {
         program.push(Instruction::Binary(function, program.len() - 1, 1));
     }
+    for function in [Binary::Pow, Binary::Equal, Binary::Greater, Binary::GreaterOrEqual] {
+        program.push(Instruction::Binary(function, program.len() - 1, 1));
+    }
+    program.push(Instruction::Select(program.len() - 1, 0, 1));
     KernelSpec::Elementwise(Elementwise { space: Space::Flat { len: 72 }, operands: vec![Access::Full], program })
 }
 

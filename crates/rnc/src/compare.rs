@@ -199,7 +199,7 @@ impl Layout {
                 Space::Blocked { pixels, .. } => blocked(pixels),
                 Space::Flat { .. } => [Some(Self::Planar), None],
             },
-            KernelSpec::Softmax(_) => [Some(Self::Planar), None],
+            KernelSpec::Softmax(_) | KernelSpec::Contract(_) => [Some(Self::Planar), None],
             // The caller's tensors are planar.
             KernelSpec::Copy(_) | KernelSpec::Resample(_) if matches!(step.operands[0], Operand::Output(_)) => {
                 [Some(Self::Planar), None]

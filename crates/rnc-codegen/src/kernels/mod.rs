@@ -1,5 +1,6 @@
 //! The kernels: one file each. A kernel is a function over a range of tasks, and says how many tasks there are.
 
+pub mod contract;
 pub mod conv;
 pub mod copy;
 pub mod elementwise;
@@ -62,6 +63,7 @@ pub fn compile(module: &mut ModuleBuilder, request: &Request<'_>) -> Result<Kern
         KernelSpec::Elementwise(elementwise) => elementwise::compile(module, elementwise),
         KernelSpec::Softmax(softmax) => softmax::compile(module, softmax),
         KernelSpec::Copy(copy) => copy::compile(module, copy),
+        KernelSpec::Contract(contract) => contract::compile(module, contract),
         KernelSpec::Resample(resample) => resample::compile(module, resample),
     }
 }

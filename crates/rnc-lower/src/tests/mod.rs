@@ -92,6 +92,7 @@ fn kinds(plan: &Plan) -> Vec<&'static str> {
         KernelSpec::Elementwise(_) => "elementwise",
         KernelSpec::Softmax(_) => "softmax",
         KernelSpec::Resample(_) => "resample",
+        KernelSpec::Contract(_) => "contract",
         KernelSpec::Copy(_) => "copy",
     };
     plan.steps.iter().map(|s| kind(&s.kernel)).collect()

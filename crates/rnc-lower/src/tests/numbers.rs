@@ -288,6 +288,17 @@ fn resizes_of_images_and_of_other_values() {
 }
 
 #[test]
+fn products_of_values() {
+    one("f32[N,4,6]", "%t = transpose(%x) {perm=[0,2,1]} %y = matmul(%x, %t)", "%y");
+    one("f32[N,2,4,6]", "%t = transpose(%x) {perm=[0,1,3,2]} %s = matmul(%t, %x) %y = softmax(%s) {axis=3}", "%y");
+    one("f32[N,3,5,6]", "@w = random(1) : f32[6,19] %y = matmul(%x, @w)", "%y");
+    one("f32[N,3,5,6]", "@w = random(1) : f32[1,1,4,5] %y = matmul(@w, %x)", "%y");
+    one("f32[4,3]", "%t = transpose(%x) {perm=[1,0]} %y = matmul(%x, %t)", "%y");
+    one("f32[5]", "@m = random(1) : f32[5,7] %a = matmul(%x, @m) %b = matmul(%x, %x)", "%a, %b");
+    one("f32[2,1,4,3]", "@w = random(1) : f32[6,3,2] %y = matmul(%x, @w)", "%y");
+}
+
+#[test]
 fn graphs_that_know_no_batch() {
     for (input, body) in [
         ("f32[]", "%y = exp(%x)"),

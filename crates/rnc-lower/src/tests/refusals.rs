@@ -42,7 +42,6 @@ fn weights_must_be_constant() {
         &["`y` (conv2d)", "the weights `w`", "mul"],
     );
     says("f32[3,3]", "%r = relu(%x) %y = gemm(%x, %r)", &["`y` (gemm)", "the elements of B `r`"]);
-    says("f32[3,3]", "%r = relu(%x) %y = matmul(%x, %r)", &["`y` (matmul)", "the right operand `r`"]);
     says("f32[N,3]", "@w = random(1) : f32[3,3] %r = relu(%x) %y = gemm(%x, @w, bias=%r)", &["the elements of C `r`"]);
 }
 

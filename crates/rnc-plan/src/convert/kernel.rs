@@ -2,8 +2,8 @@
 
 use super::{DecodeError, Path, each, required, size};
 use crate::kernel::{
-    Access, Activation, Binary, Conv, Copy, CopyBox, CopyLoop, Elementwise, Extent, F32, Gemm, Instruction, KernelSpec,
-    Pool, PoolKind, Resample, Softmax, Source, Space, Strassen, Tap, Unary, Window, Winograd,
+    Access, Activation, Binary, Contract, Conv, Copy, CopyBox, CopyLoop, Elementwise, Extent, F32, Gemm, Instruction,
+    KernelSpec, Pool, PoolKind, Resample, Softmax, Source, Space, Strassen, Strides, Tap, Unary, Window, Winograd,
 };
 use crate::proto::{self, step::Kernel};
 
@@ -21,6 +21,12 @@ pub(super) fn write(spec: &KernelSpec) -> Kernel {
         }),
         KernelSpec::Pool(pool) => Kernel::Pool(write_pool(pool)),
         KernelSpec::Elementwise(spec) => Kernel::Elementwise(write_elementwise(spec)),
+        KernelSpec::Contract(contract) => Kernel::Contract(proto::Contract {
+            result: contract.result.iter().map(|size| *size as u64).collect(),
+            sum: contract.sum as u64,
+            a: Some(write_strides(&contract.a)),
+            b: Some(write_strides(&contract.b)),
+        }),
         KernelSpec::Resample(resample) => Kernel::Resample(write_resample(resample)),
         KernelSpec::Softmax(softmax) => Kernel::Softmax(proto::Softmax {
             outer: softmax.outer as u64,
@@ -44,6 +50,7 @@ pub(super) fn read(kernel: Kernel, path: &Path<'_>) -> Result<KernelSpec, Decode
         Kernel::Gemm(gemm) => KernelSpec::Gemm(read_gemm(gemm, &path.field("gemm"))?),
         Kernel::Pool(pool) => KernelSpec::Pool(read_pool(pool, &path.field("pool"))?),
         Kernel::Elementwise(spec) => KernelSpec::Elementwise(read_elementwise(spec, &path.field("elementwise"))?),
+        Kernel::Contract(contract) => KernelSpec::Contract(read_contract(contract, &path.field("contract"))?),
         Kernel::Resample(resample) => KernelSpec::Resample(read_resample(resample, &path.field("resample"))?),
         Kernel::Softmax(softmax) => KernelSpec::Softmax(read_softmax(softmax, &path.field("softmax"))?),
         Kernel::Copy(copy) => KernelSpec::Copy(read_copy(copy, &path.field("copy"))?),
@@ -294,6 +301,32 @@ fn read_instruction(instruction: proto::Instruction, path: &Path<'_>) -> Result<
             let condition = size(condition, &path.field("condition"))?;
             Instruction::Select(condition, size(a, &path.field("a"))?, size(b, &path.field("b"))?)
         }
+    })
+}
+
+fn write_strides(strides: &Strides) -> proto::Strides {
+    proto::Strides {
+        sample: strides.sample.map(|sample| sample as u64),
+        result: strides.result.iter().map(|stride| *stride as u64).collect(),
+        sum: strides.sum as u64,
+    }
+}
+
+fn read_strides(strides: Option<proto::Strides>, path: &Path<'_>) -> Result<Strides, DecodeError> {
+    let strides = required(strides, path)?;
+    Ok(Strides {
+        sample: strides.sample.map(|sample| size(sample, &path.field("sample"))).transpose()?,
+        result: each(strides.result, &path.field("result"), size)?,
+        sum: size(strides.sum, &path.field("sum"))?,
+    })
+}
+
+fn read_contract(contract: proto::Contract, path: &Path<'_>) -> Result<Contract, DecodeError> {
+    Ok(Contract {
+        result: each(contract.result, &path.field("result"), size)?,
+        sum: size(contract.sum, &path.field("sum"))?,
+        a: read_strides(contract.a, &path.field("a"))?,
+        b: read_strides(contract.b, &path.field("b"))?,
     })
 }
 

@@ -307,7 +307,13 @@ fn wild_spec() -> impl Strategy<Value = KernelSpec> {
     let taps = prop::collection::vec(prop::collection::vec(tap, 0..3), 0..3);
     let resample = ([wild(), wild(), wild()], taps)
         .prop_map(|([outer, len, inner], taps)| KernelSpec::Resample(Resample { outer, len, inner, taps }));
-    prop_oneof![conv, pool, copy, program, gemm, softmax, resample]
+    let strides = || {
+        (prop::option::of(wild()), prop::collection::vec(wild(), 0..4), wild())
+            .prop_map(|(sample, result, sum)| Strides { sample, result, sum })
+    };
+    let contract = (prop::collection::vec(wild(), 0..4), wild(), strides(), strides())
+        .prop_map(|(result, sum, a, b)| KernelSpec::Contract(Contract { result, sum, a, b }));
+    prop_oneof![conv, pool, copy, program, gemm, softmax, resample, contract]
 }
 
 /// The bounds that footprints give, and the invariant that samples do not overlap.

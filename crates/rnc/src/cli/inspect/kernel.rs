@@ -39,6 +39,7 @@ pub(crate) fn kind(spec: &KernelSpec) -> &'static str {
         KernelSpec::Elementwise(_) => "elementwise",
         KernelSpec::Softmax(_) => "softmax",
         KernelSpec::Resample(_) => "resample",
+        KernelSpec::Contract(_) => "contract",
         KernelSpec::Copy(_) => "copy",
     }
 }
@@ -79,6 +80,7 @@ pub(crate) fn describe(spec: &KernelSpec) -> String {
             }
         }
         KernelSpec::Softmax(_) => {}
+        KernelSpec::Contract(contract) => write!(text, " over {}", contract.sum).expect("a string grows"),
         KernelSpec::Resample(resample) => {
             write!(text, " {} to {}", resample.len, resample.taps.len()).expect("a string grows");
         }
@@ -112,6 +114,10 @@ pub(crate) fn shapes(spec: &KernelSpec) -> [String; 2] {
         KernelSpec::Softmax(s) => {
             let shape = format!("{}×{}×{}", s.outer, s.len, s.inner);
             [shape.clone(), shape]
+        }
+        KernelSpec::Contract(contract) => {
+            let dims: Vec<String> = contract.result.iter().map(ToString::to_string).collect();
+            [format!("{} products", contract.sum), dims.join("×")]
         }
         KernelSpec::Resample(Resample { outer, len, inner, taps }) => {
             [len, &taps.len()].map(|len| format!("{outer}×{len}×{inner}"))
