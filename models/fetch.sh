@@ -59,16 +59,26 @@ fetch_opennsfw() {
 }
 
 fetch_light() {
-    local member=onnx/backend/test/data/light
-    from_wheel onnx==1.22.0 $member/light_resnet50.onnx light_resnet50.onnx \
-        05e77a5c9c9ce0913f549a50d6ebaced5e0ff6817b61e09bae26e4c5bd9055e4
-    from_wheel onnx==1.22.0 $member/light_resnet50_output_0.pb light_resnet50_output_0.pb \
-        97d6bcc28b6ad731bc3281a8b03068d15fa9d538769b5b24ca5448ea143db100
-    have light_resnet50_seeded.onnx && return
-    need_onnx light
-    python3 "$here/seed_light.py" "$out/light_resnet50.onnx" "$work/light_resnet50_seeded.onnx"
-    mv "$work/light_resnet50_seeded.onnx" "$out/"
-    say "light_resnet50_seeded.onnx: light_resnet50.onnx with seeded weights"
+    local name model output
+    while read -r name model output; do
+        from_wheel onnx==1.22.0 "onnx/backend/test/data/light/light_$name.onnx" "light_$name.onnx" "$model"
+        from_wheel onnx==1.22.0 "onnx/backend/test/data/light/light_${name}_output_0.pb" "light_${name}_output_0.pb" "$output"
+        have "light_${name}_seeded.onnx" && continue
+        need_onnx light
+        python3 "$here/seed_light.py" "$out/light_$name.onnx" "$work/seeded.onnx"
+        mv "$work/seeded.onnx" "$out/light_${name}_seeded.onnx"
+        say "light_${name}_seeded.onnx: light_$name.onnx with seeded weights"
+    done <<'LIGHT'
+bvlc_alexnet 2afa78cef5a88aed9d6e3d63fb92bd330c9177ac150d19189c6b3e7204ba0212 97d6bcc28b6ad731bc3281a8b03068d15fa9d538769b5b24ca5448ea143db100
+densenet121 49ddb5712797d6164f1d864bedaad927de4f3909ad1b4ba390a92c2f8150e9f6 f6cc6130fcbf90314522678603bb3db7ed8f3a79754b37d3ac95c9a2e3f4de0c
+inception_v1 bb7a0e6c370c709f5615eeef961b43628de13d0009ae4d6f4bfb0d5aea5d8270 97d6bcc28b6ad731bc3281a8b03068d15fa9d538769b5b24ca5448ea143db100
+inception_v2 224d77d55b26559a959db627c3f417a623fbf3b3000d25f0939327aa935d933f 97d6bcc28b6ad731bc3281a8b03068d15fa9d538769b5b24ca5448ea143db100
+resnet50 05e77a5c9c9ce0913f549a50d6ebaced5e0ff6817b61e09bae26e4c5bd9055e4 97d6bcc28b6ad731bc3281a8b03068d15fa9d538769b5b24ca5448ea143db100
+shufflenet c6f406d62be36d6b4572542c0950a2abd59f56237068793290680bba89fbafe5 97d6bcc28b6ad731bc3281a8b03068d15fa9d538769b5b24ca5448ea143db100
+squeezenet 770b0f3c8623e18bf58b53754d710051b4c268248422142980a132bbe6dfe908 32eee74b7e589729a8069267de65ba6aba2881d0f24041aae8e50f685303c136
+vgg19 8e547d732b3a3d66eeb8fa64a026adb994d3db552f0bbd52e436d06300d89afe 97d6bcc28b6ad731bc3281a8b03068d15fa9d538769b5b24ca5448ea143db100
+zfnet512 6444bb58b98c3d14f551a3bdb83eea9e5db7e147790db3115c447e9c9a8338b0 97d6bcc28b6ad731bc3281a8b03068d15fa9d538769b5b24ca5448ea143db100
+LIGHT
 }
 
 fetch_cifar10() {

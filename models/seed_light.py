@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Give light_resnet50.onnx weights that differ:  seed_light.py light_resnet50.onnx light_resnet50_seeded.onnx [--seed 0]
+"""Give a light model weights that differ:  seed_light.py light_NAME.onnx light_NAME_seeded.onnx [--seed 0]
 
-The onnx package's light_resnet50.onnx makes nearly every tensor by ConstantOfShape with the one value 0.02, so all its
-classes come out equal and a comparison sees little. This replaces those tensors by seeded initializers, keeps the rest of
-the model as it is (IR version 3, opset 9, Sum, AveragePool, Reshape), and makes the logits before the Softmax an output too.
+The onnx package's light models make nearly every tensor by ConstantOfShape with one value, so all classes come out equal
+and a comparison sees little. This replaces those tensors by seeded initializers, keeps the rest of the model as it is (IR
+version 3, opset 9; Sum, LRN, Reshape, ... as Caffe2's exporter wrote them), and makes the logits before a last Softmax an
+output too.
 """
 import argparse
 import hashlib
@@ -16,11 +17,12 @@ from onnx import numpy_helper
 AFTER_RELU = 0.35
 
 
-def values(rng: np.random.Generator, role: str, dims: tuple[int, ...], fan_in: int) -> np.ndarray:
-    """Values of a tensor by its role; `fan_in` is that of the convolution before a batch normalisation."""
+def values(rng: np.random.Generator, role: str, dims: tuple[int, ...]) -> np.ndarray:
+    """Values of a tensor by its role. The rows of a weight are its outputs, behind dimensions of 1."""
     if role == "weight":  # Variance 1/AFTER_RELU/fan_in: a convolution's result has variance 1.
-        w = rng.standard_normal(dims) / np.sqrt(AFTER_RELU * fan_in)
-        return w - w.mean(axis=tuple(range(1, len(dims))), keepdims=True)
+        w = rng.standard_normal(dims).reshape(next(d for d in dims if d > 1), -1)
+        w /= np.sqrt(AFTER_RELU * w.shape[1])
+        return (w - w.mean(axis=1, keepdims=True)).reshape(dims)
     if role == "branch end scale":  # Smaller, so that the sums of many blocks stay in range.
         return 0.3 * rng.uniform(0.8, 1.2, dims)
     if role in ("scale", "var"):
@@ -31,15 +33,19 @@ def values(rng: np.random.Generator, role: str, dims: tuple[int, ...], fan_in: i
 
 
 def roles(graph: onnx.GraphProto) -> dict[str, str]:
-    """What each operand of a Conv, Gemm or BatchNormalization is for."""
-    found = {}
-    for node in graph.node:
+    """What each operand of a Conv, Gemm or BatchNormalization is for, and of the Mul and Add that scale channels."""
+    found, branch_ends = {}, {node.input[0] for node in graph.node if node.op_type == "Sum"}
+    for node in reversed(graph.node):
         if node.op_type in ("Conv", "Gemm"):
             found[node.input[1]] = "weight"
             found.update({bias: "bias" for bias in node.input[2:]})
         elif node.op_type == "BatchNormalization":
-            scale = "branch end scale" if "branch2c" in node.input[1] else "scale"
+            scale = "branch end scale" if node.output[0] in branch_ends else "scale"
             found.update(zip(node.input[1:], (scale, "bias", "mean", "var"), strict=True))
+        elif node.op_type in ("Mul", "Add"):
+            found.update(dict.fromkeys(node.input, "scale" if node.op_type == "Mul" else "bias"))
+        elif node.op_type in ("Unsqueeze", "Reshape") and node.output[0] in found:
+            found[node.input[0]] = found[node.output[0]]
     return found
 
 
@@ -55,7 +61,7 @@ def seed(model: onnx.ModelProto, seed: int) -> onnx.ModelProto:
         name, dims = node.output[0], shapes[node.input[0]]
         key = int.from_bytes(hashlib.sha256(f"{seed}:{name}".encode()).digest()[:8], "little")
         rng = np.random.Generator(np.random.PCG64(key))
-        data = values(rng, role[name], dims, int(np.prod(dims[1:])))
+        data = values(rng, role[name], dims)
         graph.initializer.append(numpy_helper.from_array(data.astype(np.float32), name))
         # IR version 3 wants every initializer to be listed as an input.
         graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, dims))
@@ -64,9 +70,11 @@ def seed(model: onnx.ModelProto, seed: int) -> onnx.ModelProto:
     for kind in (graph.initializer, graph.input):
         for i in reversed([i for i, item in enumerate(kind) if item.name in shapes]):
             del kind[i]
-    softmax = graph.node[-1]
-    assert softmax.op_type == "Softmax", softmax.op_type
-    graph.output.append(onnx.helper.make_tensor_value_info(softmax.input[0], onnx.TensorProto.FLOAT, (1, 1000)))
+    last = graph.node[-1]
+    if last.op_type == "Softmax":  # Its operand has the shape of its result.
+        logits = graph.output.add()
+        logits.CopyFrom(graph.output[0])
+        logits.name = last.input[0]
     return model
 
 

@@ -23,13 +23,19 @@ EXPORTS = {
     "seresnet50": 1, "resnet101": 2, "resnet152": 3, "wide_resnet50_2_dyn": 3,
 }
 
+# The onnx package's models with constant weights; the seeded ones are made of them by models/seed_light.py.
+LIGHT = {
+    "bvlc_alexnet": 0.4, "densenet121": 0.8, "inception_v1": 0.4, "inception_v2": 0.5, "resnet50": 1, "shufflenet": 0.1,
+    "squeezenet": 0.1, "vgg19": 5, "zfnet512": 0.7,
+}
+
 MODELS = [
     Entry("zoo-resnet18", "zoo/resnet18.onnx", "imagenet", 0.5),
     Entry("zoo-resnet50", "zoo/resnet50.onnx", "imagenet", 1),
     Entry("zoo-resnet152", "zoo/resnet152.onnx", "imagenet", 3),
     Entry("open-nsfw", "open-nsfw.onnx", "nsfw", 0.7),
-    Entry("light-resnet50", "light_resnet50.onnx", "imagenet", 1),
-    Entry("light-resnet50-seeded", "light_resnet50_seeded.onnx", "imagenet", 1),
+    *(Entry(f"light-{name}", f"light_{name}.onnx", "imagenet", weight) for name, weight in LIGHT.items()),
+    *(Entry(f"light-{name}-seeded", f"light_{name}_seeded.onnx", "imagenet", weight) for name, weight in LIGHT.items()),
     Entry("cifar10-resnet20", "cifar10/resnet20.onnx", "cifar10", 0.01),
     *(Entry(f"export-{name}", f"exports/{name}.onnx", "imagenet", weight) for name, weight in EXPORTS.items()),
 ]

@@ -16,7 +16,7 @@ class Reference:
     def __init__(self, entry: Entry, path: Path, archive: images.Cifar10 | None):
         self.entry, self.path, self.archive = entry, path, archive
         self.signature = signature(path)
-        self.batches = [1, 4] if self.signature.dynamic else [self.signature.dims[0]]
+        self.batches = [1, 3] if self.signature.dynamic else [self.signature.dims[0]]
         self._session = self._open(ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
         self._known: dict[tuple[int, str], tuple[np.ndarray, Outputs]] = {}
 
