@@ -23,6 +23,7 @@ pub mod batchnorm_to_scale_shift;
 pub mod canonicalize_linear;
 pub mod canonicalize_pool;
 pub mod compose_moves;
+pub mod decompose_gemm;
 pub mod eliminate_dead;
 pub mod eliminate_identity;
 pub mod fold_batchnorm;

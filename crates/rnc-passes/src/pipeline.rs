@@ -5,7 +5,7 @@ use rnc_ir::{Graph, VerifyError, verify};
 use crate::log::{Log, Stats};
 use crate::matching::PassError;
 use crate::{
-    batchnorm_to_scale_shift, canonicalize_linear, canonicalize_pool, compose_moves, eliminate_dead,
+    batchnorm_to_scale_shift, canonicalize_linear, canonicalize_pool, compose_moves, decompose_gemm, eliminate_dead,
     eliminate_identity, fold_batchnorm, fold_constants, fold_into_next, fold_pad, fold_scale_shift, fuse_activation,
     fuse_hard_swish, fuse_residual_add, fuse_silu, merge_identical, move_transposes,
 };
@@ -26,6 +26,11 @@ pub const PASSES: &[Pass] = &[
     Pass { name: "eliminate_dead", about: "removes nodes that no output needs", run: eliminate_dead::run },
     Pass { name: "eliminate_identity", about: "removes operators that change nothing", run: eliminate_identity::run },
     Pass { name: "fold_constants", about: "computes nodes whose operands are constants", run: fold_constants::run },
+    Pass {
+        name: "decompose_gemm",
+        about: "writes a gemm that is no layer as matmul, mul and add",
+        run: decompose_gemm::run,
+    },
     Pass {
         name: "move_transposes",
         about: "computes in the order of axes that needs fewer transpositions",

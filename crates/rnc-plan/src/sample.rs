@@ -1,4 +1,4 @@
-//! A small valid plan with every kernel, for tests.
+//! A small valid plan with most kernels, for tests (the tests of `convert.rs` put the others into it).
 
 use crate::choice::{Candidate, Choice, Measured, TileSize, Tuning};
 use crate::data::ConstantData;

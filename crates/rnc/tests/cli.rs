@@ -185,12 +185,12 @@ fn an_unsupported_model_gives_exit_code_3_and_all_its_problems() {
     assert_eq!(folder.files(), ["x.onnx"]);
 
     // What imports but has no kernels.
-    fs::write(folder.path("y.rnc"), "graph @g(%a: f32[N,3,3], %b: f32[N,3,3]) -> (%c) { %c = matmul(%a, %b) }")
+    fs::write(folder.path("y.rnc"), "graph @g(%x: f32[1,3,4,4], %w: f32[1,3,1,1]) -> (%c) { %c = conv2d(%x, %w) }")
         .unwrap();
     let run = rnc(&["compile", &folder.path("y.rnc"), "-o", &folder.path("y.plan")]).exits(3);
-    assert!(run.stderr.contains("`c` (matmul)"), "{}", run.stderr);
+    assert!(run.stderr.contains("`c` (conv2d)"), "{}", run.stderr);
     let run = rnc(&["inspect", &folder.path("y.rnc"), "--ir", "imported"]).succeeds();
-    assert!(run.stdout.contains("matmul(%a, %b)"));
+    assert!(run.stdout.contains("conv2d(%x, %w)"));
 }
 
 #[test]
