@@ -285,13 +285,14 @@ fn contractions_are_sums_of_products_in_order_whatever_the_strides() {
             sum: p,
         },
     };
-    let transposed = Contract {
-        result: vec![3, 5],
+    let transposed = |columns: usize| Contract {
+        result: vec![3, columns],
         sum: 4,
         a: Strides { sample: Some(12), result: vec![1, 0], sum: 3 },
-        b: Strides { sample: Some(20), result: vec![0, 4], sum: 1 },
+        b: Strides { sample: Some(4 * columns), result: vec![0, 4], sum: 1 },
     };
-    for spec in [matrix(3, 7, 37, false), matrix(1, 1, 16, true), matrix(4, 5, 3, true), transposed] {
+    let matrices = [matrix(3, 7, 37, false), matrix(1, 1, 16, true), matrix(4, 5, 3, true)];
+    for spec in matrices.into_iter().chain([4, 5, 8, 16].map(transposed)) {
         let kernel = KernelSpec::Contract(spec.clone());
         let batch = 2;
         let inputs = inputs(&kernel, batch);

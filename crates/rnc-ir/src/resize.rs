@@ -112,7 +112,9 @@ impl Resize {
     /// If there is no such axis, or `size` is 0.
     pub fn taps(&self, axis: usize, size: usize) -> Vec<Vec<Tap>> {
         let result = self.shape.dims()[axis].fixed().unwrap_or(size);
-        let scale = f64::from(self.scales[axis]);
+        // ONNX's scale is an f32, and runtimes divide in f32, which takes its rounding back; the quotient itself has none.
+        let quotient = result as f64 / size as f64;
+        let scale = if quotient as f32 == self.scales[axis] { quotient } else { f64::from(self.scales[axis]) };
         (0..result).map(|j| self.row(self.coordinate(j, [size, result], scale), size, scale)).collect()
     }
 
@@ -232,6 +234,17 @@ mod tests {
         assert_eq!(row(&linear[0]), [(0, 1.0)]);
         assert_eq!(row(&linear[1]), [(0, 0.75), (1, 0.25)]);
         assert_eq!(row(&linear[3]), [(1, 1.0)]);
+    }
+
+    #[test]
+    fn a_rounded_scale_does_not_move_elements_that_lie_at_whole_coordinates() {
+        let nearest = Interpolation::Nearest(Rounding::Floor);
+        for (size, result) in [(6, 8), (9, 12), (6, 2), (6, 4), (49, 98), (3, 64)] {
+            let scale = (result as f64 / size as f64) as f32;
+            let asymmetric = Resize { coordinates: Coordinates::Asymmetric, ..resize(result, scale, nearest) };
+            let sources: Vec<_> = asymmetric.taps(0, size).iter().map(|taps| taps[0].source).collect();
+            assert_eq!(sources, (0..result).map(|j| j * size / result).collect::<Vec<_>>(), "{size} to {result}");
+        }
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub(crate) fn matmul(cx: &mut Context<'_>, node: NodeId) -> Result<(), Reason> {
         let own = side.dims.len() - 2;
         (axis + own).checked_sub(outer).map_or(1, |axis| side.dims[axis])
     };
+    if cx.batch != Batch::Single && matches!(b.from, From::Value(_)) && cx.graph.ty(node).shape.rank() == 2 {
+        return Err(Reason::new("the sum runs over the leading axis of a computed value", "a sum within samples"));
+    }
     let mut result: Vec<usize> = (0..outer).map(|i| axis(&a, i).max(axis(&b, i))).collect();
     result.extend([m, p]);
     let strides = |side: &Side, [row, column, sum]: [usize; 3]| {

@@ -155,7 +155,7 @@ fn add_node(node: &NodeProto, state: &mut State, problems: &mut Vec<Problem>) {
     if node.output.iter().all(String::is_empty) {
         return;
     }
-    let mut cx = NodeCx { state, node, attributes: Attributes::new(&node.attribute) };
+    let mut cx = NodeCx { state, node, attributes: Attributes::new(&node.attribute), helpers: Vec::new() };
     let values = match ops::import(&mut cx) {
         Ok(values) => {
             cx.attributes.unread().into_iter().for_each(&mut report);

@@ -15,6 +15,8 @@ pub(crate) struct NodeCx<'c, 'm> {
     pub state: &'c mut State,
     pub node: &'m NodeProto,
     pub attributes: Attributes<'m>,
+    /// The intermediate results that this node has added.
+    pub helpers: Vec<Value>,
 }
 
 impl NodeCx<'_, '_> {
@@ -54,7 +56,9 @@ impl NodeCx<'_, '_> {
     /// Adds an intermediate result, called like the node's result with a suffix.
     pub(crate) fn emit_helper(&mut self, suffix: &str, op: Op, operands: &[Value]) -> Result<Value, Fault> {
         let name = self.state.helper_name(&format!("{}.{suffix}", self.output_name()));
-        self.state.emit(&name, op, operands)
+        let value = self.state.emit(&name, op, operands)?;
+        self.helpers.push(value);
+        Ok(value)
     }
 
     /// Adds an intermediate result, called like the node's result and its own operator. [`NodeCx::finish`] makes the last one the node's.
@@ -90,7 +94,7 @@ impl NodeCx<'_, '_> {
     pub(crate) fn finish(&mut self, value: Value) -> Result<Value, Fault> {
         let name = self.output_name().to_owned();
         match value {
-            Value::Node(id) if self.state.graph.node(id).name().starts_with(&format!("{name}.")) => {
+            Value::Node(id) if self.helpers.contains(&value) => {
                 self.state.graph.rename(id, &name);
                 Ok(value)
             }

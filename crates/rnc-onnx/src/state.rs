@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub used: HashSet<String>,
     /// All names of values in the model: names for helper nodes stay clear of them.
     pub names: HashSet<String>,
+    /// By a name that helpers share: the suffix to try next.
+    next_suffix: HashMap<String, usize>,
     /// The model's folder, where external data lies.
     pub base_dir: Option<PathBuf>,
     constants: Vec<Constant>,
@@ -59,6 +61,7 @@ impl State {
             values: HashMap::new(),
             used: HashSet::new(),
             names: HashSet::new(),
+            next_suffix: HashMap::new(),
             base_dir,
             constants: Vec::new(),
             made: 0,
@@ -188,13 +191,18 @@ impl State {
 
     /// A name for a helper node that no value of the model has.
     pub(crate) fn helper_name(&mut self, base: &str) -> String {
-        let mut name = base.to_owned();
-        let mut suffix = 0usize;
-        while !self.names.insert(name.clone()) {
-            suffix += 1;
-            name = format!("{base}.{suffix}");
+        if self.names.insert(base.to_owned()) {
+            return base.to_owned();
         }
-        name
+        // The count makes thousands of helpers of one name cheap; the loop is for names that end in a number themselves.
+        let next = self.next_suffix.entry(base.to_owned()).or_insert(1);
+        loop {
+            let name = format!("{base}.{next}");
+            *next += 1;
+            if self.names.insert(name.clone()) {
+                return name;
+            }
+        }
     }
 }
 

@@ -15,12 +15,13 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Cost of a batch: weights come once.
+    /// Cost of a batch: weights come once. What is too large for a number is the largest number.
     #[must_use]
     pub fn of_batch(self, batch: usize) -> Self {
         let batch = batch as u64;
         let Self { flops, bytes, weight_bytes } = self;
-        Self { flops: flops * batch, bytes: weight_bytes + (bytes - weight_bytes) * batch, weight_bytes }
+        let of_samples = (bytes - weight_bytes).saturating_mul(batch);
+        Self { flops: flops.saturating_mul(batch), bytes: weight_bytes.saturating_add(of_samples), weight_bytes }
     }
 
     /// Arithmetic intensity (Williams, Waterman, Patterson, 2009): floating-point operations a byte, if no byte comes twice. Zero if there are no bytes.

@@ -26,6 +26,11 @@ pub fn step_times(session: &Session, batch: usize, runs: usize) -> Result<Vec<St
     let plan = session.plan();
     let mut random = Random::new(0);
     let len = |port: &Port| port.sample_len().unwrap_or(0).saturating_mul(batch);
+    for port in plan.inputs.iter().chain(&plan.outputs) {
+        // Only to find out: what follows ends the process when there is no memory.
+        let tried = Vec::<f32>::new().try_reserve_exact(len(port));
+        tried.map_err(|_| RunError::Memory { batch, error: std::io::ErrorKind::OutOfMemory.into() })?;
+    }
     let inputs: Vec<_> =
         plan.inputs.iter().map(|port| random.array(&[len(port)]).into_raw_vec_and_offset().0).collect();
     let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();

@@ -48,8 +48,10 @@ fn lines(builder: &mut FunctionBuilder<'_>, spec: &Contract, arguments: KernelAr
         }
         let line = Line { a, b, result, spec };
         let side_by_side = [&spec.a, &spec.b].iter().all(|strides| strides.last() <= 1);
-        let [zero, wide, whole, end] = [0, columns - columns % (4 * VECTORS), columns & !3, *columns]
-            .map(|n| builder.ins().iconst(I64, if side_by_side || n == *columns { n as i64 } else { 0 }));
+        // Vectors only of columns that are loaded side by side; the rest goes one by one.
+        let vectors = if side_by_side { *columns } else { 0 };
+        let [zero, wide, whole, end] =
+            [0, vectors - vectors % (4 * VECTORS), vectors & !3, *columns].map(|n| builder.ins().iconst(I64, n as i64));
         if side_by_side {
             line.write(builder, (F32X4, VECTORS), (zero, wide));
             line.write(builder, (F32X4, 1), (wide, whole));

@@ -294,6 +294,8 @@ fn products_of_values() {
     one("f32[N,3,5,6]", "@w = random(1) : f32[6,19] %y = matmul(%x, @w)", "%y");
     one("f32[N,3,5,6]", "@w = random(1) : f32[1,1,4,5] %y = matmul(@w, %x)", "%y");
     one("f32[4,3]", "%t = transpose(%x) {perm=[1,0]} %y = matmul(%x, %t)", "%y");
+    one("f32[4,4]", "%y = matmul(%x, %x)", "%y");
+    one("f32[3,3]", "%t = tanh(%x) %y = matmul(%x, %t) %z = relu(%y)", "%y, %z");
     one("f32[5]", "@m = random(1) : f32[5,7] %a = matmul(%x, @m) %b = matmul(%x, %x)", "%a, %b");
     one("f32[2,1,4,3]", "@w = random(1) : f32[6,3,2] %y = matmul(%x, @w)", "%y");
 }

@@ -1,9 +1,8 @@
 //! Activation functions that the graph has no operator for: they are written as those that it has.
 
-use rnc_ir::op::{Axis, Binary, ReduceKind, Unary};
+use rnc_ir::op::{Binary, ReduceKind, Unary};
 use rnc_ir::{Dim, Op};
 
-use super::product;
 use crate::attributes::subject;
 use crate::error::Fault;
 use crate::node::{NodeCx, normal_axis};
@@ -168,12 +167,8 @@ pub(super) fn log_softmax(cx: &mut NodeCx) -> Result<Value, Fault> {
     let axis = cx.attributes.int("axis")?.unwrap_or(if flattens { 1 } else { -1 });
     let x = only_operand(cx)?;
     let shape = cx.shape(x)?;
-    let Axis { axis } = Axis { axis: normal_axis(axis, shape.rank())? };
-    let (lead, rest) = shape.dims().split_at(axis);
-    let rows = match product(rest).filter(|_| flattens && rest.len() > 1) {
-        Some(joined) => cx.reshaped(x, lead.iter().copied().chain([joined]))?,
-        None => x,
-    };
+    let axis = normal_axis(axis, shape.rank())?;
+    let rows = if flattens { super::linear::rows_from(cx, x, &shape, axis)? } else { x };
     let largest = cx.reduced(ReduceKind::Max, rows, &[axis])?;
     let below = cx.binary(Binary::Sub, rows, largest)?;
     let e = cx.unary(Unary::Exp, below)?;
@@ -188,7 +183,9 @@ pub(super) fn log_softmax(cx: &mut NodeCx) -> Result<Value, Fault> {
 pub(super) fn pow(cx: &mut NodeCx) -> Result<Value, Fault> {
     cx.at_most(2)?;
     let (x, exponent) = (cx.operand(0, "X")?, super::elementwise::aligned(cx, 1, "Y")?);
-    let known = cx.state.array(exponent)?.and_then(|array| array.single()?.as_float());
+    // A number of higher rank than the base makes a result of that rank.
+    let scalar = cx.shape(exponent)?.rank() <= cx.shape(x)?.rank();
+    let known = cx.state.array(exponent)?.filter(|_| scalar).and_then(|array| array.single()?.as_float());
     // ONNX lets the exponent have another type than the base.
     let number = match cx.state.elem(exponent)? {
         crate::shape_arithmetic::Elem::F32 => None,

@@ -27,11 +27,7 @@ pub(super) fn conv(cx: &mut NodeCx) -> Result<Value, Fault> {
             "[M,C/group,…] of numbers, with a size for each spatial axis",
         ));
     };
-    if let Some(given) = attributes.kernel.as_ref().filter(|given| **given != kernel) {
-        let supported = format!("{kernel:?}, as the weights have");
-        return Err(Fault::new(subject("kernel_shape"), format!("{given:?}"), supported));
-    }
-    let windows = attributes.over(&kernel, &input)?;
+    let windows = attributes.over_with_weights(&kernel, &input)?;
     let y = super::spatial::conv(cx, &Convolution { x, weight, bias, groups }, &windows)?;
     cx.finish(y)
 }

@@ -9,7 +9,7 @@ use rnc_ir::{Dim, Op, Shape};
 
 use super::slice::whole;
 use super::spatial::{self, Convolution, with_axis, without_axis};
-use super::window::{Padding, WindowAttributes, Windows};
+use super::window::{LARGEST, Padding, WindowAttributes, Windows};
 use crate::attributes::subject;
 use crate::error::Fault;
 use crate::node::{NodeCx, operand_subject};
@@ -31,11 +31,14 @@ pub(super) fn conv_transpose(cx: &mut NodeCx) -> Result<Value, Fault> {
         let found = format!("the shape {weight_shape} for a value of {shape}");
         return Err(Fault::new(operand_subject(1, "W"), found, "[C,M/group,kW] or [C,M/group,kH,kW] of numbers"));
     };
-    let windows = attributes.over(&kernel, &shape)?;
+    let windows = attributes.over_with_weights(&kernel, &shape)?;
     let counts = |name: &'static str, list: Option<Vec<i64>>| -> Result<Option<Vec<usize>>, Fault> {
         let Some(list) = list else { return Ok(None) };
-        let sizes: Option<Vec<usize>> = list.iter().map(|n| usize::try_from(*n).ok()).collect();
-        let fault = || Fault::new(subject(name), super::window::shortened(&list), format!("{axes} numbers from 0"));
+        let sizes: Option<Vec<usize>> =
+            list.iter().map(|n| usize::try_from(*n).ok().filter(|_| *n <= LARGEST)).collect();
+        let fault = || {
+            Fault::new(subject(name), super::window::shortened(&list), format!("{axes} numbers from 0 to {LARGEST}"))
+        };
         // An output shape may also have the batch and the channels.
         let sizes = sizes.map(|sizes| sizes[sizes.len().saturating_sub(axes)..].to_vec());
         sizes.filter(|sizes| sizes.len() == axes).map(Some).ok_or_else(fault)

@@ -58,6 +58,13 @@ pub(super) fn softmax(cx: &mut NodeCx) -> Result<Value, Fault> {
 
 /// Softmax over all dimensions from `axis` on together: they are joined to one, and split again.
 fn softmax_of_rows(cx: &mut NodeCx, x: Value, shape: &Shape, axis: usize) -> Result<Value, Fault> {
+    let rows = rows_from(cx, x, shape, axis)?;
+    let softmax = cx.emit_helper("softmax", Op::Softmax(Axis { axis }), &[rows])?;
+    cx.emit(Op::Reshape(Reshape { shape: shape.clone() }), &[softmax])
+}
+
+/// The value with all dimensions from `axis` on joined to one.
+pub(super) fn rows_from(cx: &mut NodeCx, x: Value, shape: &Shape, axis: usize) -> Result<Value, Fault> {
     let (lead, rest) = shape.dims().split_at(axis);
     let Some(joined) = product(rest) else {
         return Err(Fault::new(
@@ -67,9 +74,7 @@ fn softmax_of_rows(cx: &mut NodeCx, x: Value, shape: &Shape, axis: usize) -> Res
         ));
     };
     let joined = Shape::new(lead.iter().copied().chain([joined]));
-    let rows = cx.emit_helper("rows", Op::Reshape(Reshape { shape: joined }), &[x])?;
-    let softmax = cx.emit_helper("softmax", Op::Softmax(Axis { axis }), &[rows])?;
-    cx.emit(Op::Reshape(Reshape { shape: shape.clone() }), &[softmax])
+    cx.emit_helper("rows", Op::Reshape(Reshape { shape: joined }), &[x])
 }
 
 #[cfg(test)]
@@ -134,6 +139,13 @@ mod tests {
         // Rows of one element.
         let graph = softmax_model(11, &[3], Some(2)).import();
         assert_eq!(ty(&graph, "y.softmax"), "f32[N,3,1]");
+    }
+
+    #[test]
+    fn refuses_log_softmax_over_the_batch() {
+        let model = Model::new(11).batch_input("x", &[3]).node("Transpose", &["x"], &["t"], []);
+        let problems = model.node("LogSoftmax", &["t"], &["y"], [int("axis", 0)]).output("y").problems();
+        assert!(problems[0].found.contains("batch"), "{}", problems[0]);
     }
 
     #[test]

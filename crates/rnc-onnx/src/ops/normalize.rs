@@ -151,7 +151,10 @@ pub(super) fn mean_variance(cx: &mut NodeCx) -> Result<Value, Fault> {
     cx.at_most(1)?;
     let x = cx.operand(0, "X")?;
     let axes = normal_axes(&axes, cx.shape(x)?.rank())?;
-    let y = standardized(cx, x, &axes, 1e-9)?;
+    let Moments { mean: _, centred, deviation } = moments(cx, x, &axes, 0.0)?;
+    // Unlike the other normalisations, this one adds its epsilon to the deviation.
+    let deviation = cx.with_number(Binary::Add, deviation, 1e-9)?;
+    let y = cx.binary(Binary::Div, centred, deviation)?;
     cx.finish(y)
 }
 

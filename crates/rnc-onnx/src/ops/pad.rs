@@ -78,7 +78,7 @@ fn pad_op(amounts: &[i64], axes: &[usize], rank: usize, value: f32) -> Result<(P
 fn crop(cx: &mut NodeCx, x: Value, [begin, end]: &Crops) -> Result<Value, Fault> {
     let shape = cx.shape(x)?;
     let mut op = whole(&shape);
-    for (axis, dim) in shape.dims().iter().enumerate().filter(|(axis, _)| begin[*axis] + end[*axis] > 0) {
+    for (axis, dim) in shape.dims().iter().enumerate().filter(|(axis, _)| begin[*axis] > 0 || end[*axis] > 0) {
         let left =
             dim.fixed().and_then(|size| size.checked_sub(begin[axis].checked_add(end[axis])?)).filter(|left| *left > 0);
         let found = || format!("{} and {} cropped from {dim}", begin[axis], end[axis]);

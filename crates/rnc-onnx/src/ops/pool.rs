@@ -31,9 +31,7 @@ pub(super) fn average_pool(cx: &mut NodeCx) -> Result<Value, Fault> {
 
 /// `LpPool`: the p-th root of the sum of p-th powers, as a mean times the number of elements. Elements of the padding are zeros.
 pub(super) fn lp_pool(cx: &mut NodeCx) -> Result<Value, Fault> {
-    let found = cx.attributes.int("p")?.unwrap_or(2);
-    let p = u16::try_from(found).ok().filter(|p| *p > 0);
-    let p = p.ok_or_else(|| Fault::new(subject("p"), found.to_string(), "1 to 65535"))?;
+    let p = norm_order(cx)?;
     let has_dilations = cx.opset() >= 18;
     let (windows, ceil_mode, x) = pool(cx, has_dilations)?;
     if ceil_mode {
@@ -42,10 +40,17 @@ pub(super) fn lp_pool(cx: &mut NodeCx) -> Result<Value, Fault> {
     let power = lp_power(cx, x, p)?;
     let kind = Kind::Average { count_include_pad: true };
     let mean = spatial::pool(cx, power, &windows, Pooling { kind, ceil_mode })?;
-    let count: usize = windows.kernel.iter().product();
-    let sum = cx.with_number(Binary::Mul, mean, count as f32)?;
+    let count: f32 = windows.kernel.iter().map(|size| *size as f32).product();
+    let sum = cx.with_number(Binary::Mul, mean, count)?;
     let y = lp_root(cx, sum, p)?;
     cx.finish(y)
+}
+
+/// The attribute `p`.
+fn norm_order(cx: &mut NodeCx) -> Result<u16, Fault> {
+    let found = cx.attributes.int("p")?.unwrap_or(2);
+    let p = u16::try_from(found).ok().filter(|p| *p > 0);
+    p.ok_or_else(|| Fault::new(subject("p"), found.to_string(), "1 to 65535"))
 }
 
 fn lp_power(cx: &mut NodeCx, x: Value, p: u16) -> Result<Value, Fault> {
@@ -66,9 +71,7 @@ fn lp_root(cx: &mut NodeCx, sum: Value, p: u16) -> Result<Value, Fault> {
 
 /// `GlobalLpPool`.
 pub(super) fn global_lp(cx: &mut NodeCx) -> Result<Value, Fault> {
-    let found = cx.attributes.int("p")?.unwrap_or(2);
-    let p = u16::try_from(found).ok().filter(|p| *p > 0);
-    let p = p.ok_or_else(|| Fault::new(subject("p"), found.to_string(), "1 to 65535"))?;
+    let p = norm_order(cx)?;
     cx.at_most(1)?;
     let x = cx.operand(0, "X")?;
     let axes: Vec<usize> = (2..spatial(cx, x)?.rank()).collect();

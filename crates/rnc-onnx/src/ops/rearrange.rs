@@ -13,6 +13,9 @@ use crate::state::Value;
 /// Most pieces that an operator is cut into.
 const MAX_PIECES: usize = 4096;
 
+/// Most elements along an axis that gets a border of its own elements; a plan takes no more.
+const LARGEST_AXIS: usize = 1 << 29;
+
 /// `[batch, C, H, W]` and the block size of `DepthToSpace` and `SpaceToDepth`.
 fn blocks(cx: &mut NodeCx) -> Result<(Value, [Dim; 4], usize), Fault> {
     let found = cx.attributes.int("blocksize")?.unwrap_or(0);
@@ -182,16 +185,17 @@ pub(super) fn bordered(cx: &mut NodeCx, x: Value, pad: &Pad, border: Border) -> 
     let mut y = x;
     for axis in 0..pad.begin.len() {
         let (begin, end) = (pad.begin[axis], pad.end[axis]);
-        if begin + end == 0 {
+        if begin == 0 && end == 0 {
             continue;
         }
         let shape = cx.shape(y)?;
         let Dim::Fixed(size) = shape.dims()[axis] else {
             return Err(Fault::new(operand_subject(1, "pads"), "padding of the batch", "padding within samples"));
         };
-        if begin.max(end) > MAX_PIECES {
-            let found = begin.max(end).to_string();
-            return Err(Fault::new(operand_subject(1, "pads"), found, format!("at most {MAX_PIECES}")));
+        if begin.max(end) > MAX_PIECES || size > LARGEST_AXIS {
+            let found = format!("{begin} and {end} beside {size} elements");
+            let supported = format!("at most {MAX_PIECES}, beside at most {LARGEST_AXIS}");
+            return Err(Fault::new(operand_subject(1, "pads"), found, supported));
         }
         let range = -(begin as isize)..(size + end) as isize;
         let indices: Vec<usize> = range.map(|at| border.index(at, size)).collect();
@@ -203,6 +207,14 @@ pub(super) fn bordered(cx: &mut NodeCx, x: Value, pad: &Pad, border: Border) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_input_that_is_called_like_a_helper_keeps_its_name() {
+        let once = crate::testing::int_tensor("once", &[2], &[1, 1]);
+        let model = crate::testing::Model::new(13).batch_input("y.1", &[3]).init(once);
+        let graph = model.node("Tile", &["y.1", "once"], &["y"], []).output("y").import();
+        assert!(graph.find("y.1").is_some() && graph.find("y").is_some());
+    }
 
     #[test]
     fn borders_repeat_mirror_or_wrap() {

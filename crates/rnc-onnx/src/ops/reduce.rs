@@ -136,6 +136,9 @@ fn log_sum_exp(cx: &mut NodeCx, x: Value, axes: &[usize], keep_dims: bool) -> Re
         return cx.emit(Op::Identity, &[x]);
     }
     let largest = cx.reduced(ReduceKind::Max, x, axes)?;
+    // Infinite elements stay so, as their distance from a finite number.
+    let largest = cx.with_number(Binary::Min, largest, f32::MAX)?;
+    let largest = cx.with_number(Binary::Max, largest, f32::MIN)?;
     let below = cx.binary(Binary::Sub, x, largest)?;
     let e = cx.unary(Unary::Exp, below)?;
     let sum = cx.reduced(ReduceKind::Sum, e, axes)?;

@@ -8,6 +8,12 @@ use crate::error::Fault;
 use crate::node::NodeCx;
 use crate::state::Value;
 
+/// The largest kernel, stride, dilation or padding: far beyond what can be run, so that sums and products of a few of them and a size do not overflow.
+pub(super) const LARGEST: i64 = 1 << 24;
+
+/// The largest spatial size.
+const LARGEST_SIZE: usize = 1 << 31;
+
 /// Window attributes as the model gives them.
 pub(super) struct WindowAttributes {
     pub kernel: Option<Vec<usize>>,
@@ -91,6 +97,15 @@ impl WindowAttributes {
         Ok(Self { kernel, stride, dilation, padding })
     }
 
+    /// [`WindowAttributes::over`] with the kernel that the weights have; the attribute must not say another.
+    pub(super) fn over_with_weights(&self, kernel: &[usize], input: &Shape) -> Result<Windows, Fault> {
+        if let Some(given) = self.kernel.as_ref().filter(|given| **given != kernel) {
+            let supported = format!("{kernel:?}, as the weights have");
+            return Err(Fault::new(subject("kernel_shape"), format!("{given:?}"), supported));
+        }
+        self.over(kernel, input)
+    }
+
     /// The windows over an operand of `[N,C,…]`, with their padding worked out.
     pub(super) fn over(&self, kernel: &[usize], input: &Shape) -> Result<Windows, Fault> {
         let axes = input.rank() - 2;
@@ -103,6 +118,9 @@ impl WindowAttributes {
                 format!("{entries} integers for a value of {input}"),
             )),
         };
+        if let Some(size) = kernel.iter().find(|size| **size > LARGEST as usize) {
+            return Err(Fault::new(subject("kernel_shape"), size.to_string(), format!("at most {LARGEST}")));
+        }
         let mut windows = Windows {
             kernel: list("kernel_shape", &Some(kernel.to_vec()), axes, 1)?,
             stride: list("strides", &self.stride, axes, 1)?,
@@ -148,18 +166,20 @@ fn same_padding(size: usize, windows: &Windows, axis: usize) -> Option<usize> {
 /// Checks that an operand has channels and one to three spatial axes, the only layout with windows here, before anything is said of its windows.
 pub(super) fn spatial(cx: &NodeCx, value: Value) -> Result<Shape, Fault> {
     let shape = cx.shape(value)?;
-    let fixed = shape.dims().iter().skip(1).all(|dim| matches!(dim, Dim::Fixed(_)));
+    let fixed = shape.dims().iter().skip(1).all(|dim| matches!(dim, Dim::Fixed(size) if *size <= LARGEST_SIZE));
     if (3..=5).contains(&shape.rank()) && fixed {
         return Ok(shape);
     }
-    let supported = "one to three spatial dimensions: [N,C,W], [N,C,H,W], [N,C,D,H,W], with numbers behind N";
+    let supported =
+        "one to three spatial dimensions: [N,C,W], [N,C,H,W], [N,C,D,H,W], with numbers up to 2^31 behind N";
     Err(Fault::new("operand 0 (X)", format!("the shape {shape}"), supported))
 }
 
 fn list(cx: &mut NodeCx, name: &'static str, least: i64) -> Result<Option<Vec<usize>>, Fault> {
     let Some(values) = cx.attributes.ints(name)? else { return Ok(None) };
-    let fault = || Fault::new(subject(name), shortened(values), format!("integers from {least}"));
-    let sizes: Option<Vec<usize>> = values.iter().map(|v| usize::try_from(*v).ok().filter(|_| *v >= least)).collect();
+    let fault = || Fault::new(subject(name), shortened(values), format!("integers from {least} to {LARGEST}"));
+    let sizes: Option<Vec<usize>> =
+        values.iter().map(|v| usize::try_from(*v).ok().filter(|_| (least..=LARGEST).contains(v))).collect();
     sizes.map(Some).ok_or_else(fault)
 }
 

@@ -20,6 +20,10 @@ fn operand(spec: &Contract, name: &'static str, strides: &Strides) -> Result<Foo
         let (found, expected) = (strides.result.len(), spec.result.len());
         return Err(SpecError::Strides { operand: name, found, expected });
     }
+    // Also those of dimensions of one element, which the bound below does not see.
+    for stride in strides.result.iter().chain([&strides.sum]) {
+        at_most("stride", *stride, MAX_ELEMENTS)?;
+    }
     let counts = spec.result.iter().chain([&spec.sum]);
     let last = counts
         .zip(strides.result.iter().chain([&strides.sum]))
@@ -69,8 +73,10 @@ mod tests {
     #[test]
     fn refuses_strides_that_leave_the_sample_and_sizes_that_overflow() {
         assert_eq!(refused(|s| s.a.sample = Some(23)), SpecError::TooLarge { what: "a", found: 24, limit: 23 });
-        assert!(matches!(refused(|s| s.b.sum = usize::MAX), SpecError::TooLarge { what: "b", .. }));
+        assert!(matches!(refused(|s| s.b.sum = usize::MAX), SpecError::TooLarge { what: "stride", .. }));
         assert!(matches!(refused(|s| s.result[0] = 1 << 40), SpecError::TooLarge { .. }));
+        let stride_of_one_element = |s: &mut Contract| (s.result[0], s.a.result[0]) = (1, 1 << 61);
+        assert!(matches!(refused(stride_of_one_element), SpecError::TooLarge { what: "stride", .. }));
         assert_eq!(refused(|s| s.sum = 0), SpecError::Zero { what: "sum" });
         assert_eq!(refused(|s| s.b.result.truncate(2)), SpecError::Strides { operand: "b", found: 2, expected: 3 });
         assert_eq!(refused(|s| s.result.clear()), SpecError::Zero { what: "number of dimensions" });

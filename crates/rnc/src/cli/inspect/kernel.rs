@@ -11,7 +11,7 @@ use rnc::plan::kernel::{
 
 /// Floating-point operations of one sample.
 pub(crate) fn flops(plan: &Plan) -> u64 {
-    plan.steps.iter().map(|step| cost(&step.kernel).flops).sum()
+    plan.steps.iter().fold(0, |sum: u64, step| sum.saturating_add(cost(&step.kernel).flops))
 }
 
 /// How many kernels of each kind a plan has: `53 conv, 1 gemm`.

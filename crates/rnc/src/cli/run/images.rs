@@ -6,6 +6,7 @@ use image::{DynamicImage, ImageDecoder, ImageReader, RgbImage};
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::{ArrayD, Axis};
 use rnc::Plan;
+use rnc::plan::Batch;
 
 use super::super::failure::Failure;
 use super::measure::Samples;
@@ -30,6 +31,11 @@ pub(super) fn batches<'a>(
             format!("input `{}` takes samples of shape {:?}, images are [3, H, W] or [H, W, 3]", port.name, port.dims);
         return Err(Failure::failed(message).with_help("give a tensor: --input FILE.npy"));
     };
+    let has_batch = plan.batch != Batch::Single;
+    if !has_batch && files.len() > 1 {
+        let message = format!("the model takes one image a run, without a batch; {} are named", files.len());
+        return Err(Failure::failed(message).with_help("run it once for each"));
+    }
     let (least, most) = plan.batch.fixed().map_or((1, MAX_BATCH), |n| (n, n));
     let name = port.name.clone();
     let progress = progress(files.len());
@@ -40,7 +46,10 @@ pub(super) fn batches<'a>(
             samples.push(sample.map_err(|problem| Failure::failed(format!("{}: {problem}", file.display())))?);
             progress.inc(1);
         }
-        let array = stack(&samples, least)?;
+        let array = match samples.as_slice() {
+            [one] if !has_batch => one.clone(),
+            samples => stack(samples, least)?,
+        };
         Ok(Samples { inputs: vec![(name.clone(), array)], wanted: files.len() })
     }))
 }

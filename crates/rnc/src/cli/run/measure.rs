@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ndarray::{ArrayD, Axis};
-use rnc::plan::Port;
+use rnc::plan::{Batch, Port};
 use rnc::{RunError, Session};
 
 use super::super::failure::Failure;
@@ -44,6 +44,8 @@ pub(crate) fn measure(
     batches: impl Iterator<Item = Result<Samples, Failure>>,
     repeat: usize,
 ) -> Result<Measured, Failure> {
+    // Without a batch, the leading axis is one like the others.
+    let has_batch = session.plan().batch != Batch::Single;
     let mut first = None;
     let mut outputs: Vec<(String, Vec<ArrayD<f32>>)> = Vec::new();
     for samples in batches {
@@ -53,8 +55,10 @@ pub(crate) fn measure(
         let results = session.run(&inputs)?;
         let time = start.elapsed();
         for (i, (name, mut array)) in results.into_iter().enumerate() {
-            let wanted = samples.wanted.min(array.len_of(Axis(0)));
-            array.slice_axis_inplace(Axis(0), (..wanted).into());
+            if has_batch {
+                let wanted = samples.wanted.min(array.len_of(Axis(0)));
+                array.slice_axis_inplace(Axis(0), (..wanted).into());
+            }
             if i == outputs.len() {
                 outputs.push((name, Vec::new()));
             }
@@ -65,7 +69,8 @@ pub(crate) fn measure(
         }
     }
     let (samples, time) = first.ok_or_else(|| Failure::failed("there is nothing to run"))?;
-    let batch = samples.inputs.first().and_then(|(_, array)| array.shape().first().copied()).unwrap_or(1);
+    let leading = samples.inputs.first().and_then(|(_, array)| array.shape().first().copied());
+    let batch = leading.filter(|_| has_batch).unwrap_or(1);
     let times = if repeat == 0 { Vec::new() } else { repeated(session, &samples, batch, repeat)? };
     let outputs = outputs.into_iter().map(|(name, parts)| Ok((name, join(&parts)?))).collect::<Result<_, Failure>>()?;
     Ok(Measured { outputs, first: time, times, batch })
@@ -140,6 +145,18 @@ mod tests {
         let measured = measure(&session(), batches.into_iter().map(Ok), 0).unwrap();
         assert_eq!(measured.outputs[0].1, array![[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]].into_dyn());
         assert!(measured.times.is_empty() && measured.statistics(&session()).is_none());
+    }
+
+    #[test]
+    fn outputs_of_a_plan_without_a_batch_come_whole() {
+        let text = "graph @g(%x: f32[2,3]) -> (%t) { %t = transpose(%x) {perm=[1,0]} }";
+        let plan = rnc::compile_graph(rnc::ir::parse(text).unwrap(), &CompileOptions::default()).unwrap();
+        assert_eq!(plan.batch, Batch::Single);
+        let session = Session::new(plan, &Options { threads: Some(1), ..Options::default() }).unwrap();
+        let x = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
+        let measured = measure(&session, std::iter::once(Ok(samples(x.clone(), 2))), 2).unwrap();
+        assert_eq!(measured.outputs[0].1, x.reversed_axes().into_dyn());
+        assert_eq!((measured.times.len(), measured.batch), (2, 1));
     }
 
     #[test]
