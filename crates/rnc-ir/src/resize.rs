@@ -114,7 +114,11 @@ impl Resize {
         let result = self.shape.dims()[axis].fixed().unwrap_or(size);
         // ONNX's scale is an f32, and runtimes divide in f32, which takes its rounding back; the quotient itself has none.
         let quotient = result as f64 / size as f64;
-        let scale = if quotient as f32 == self.scales[axis] { quotient } else { f64::from(self.scales[axis]) };
+        let scale = if (quotient as f32).to_bits() == self.scales[axis].to_bits() {
+            quotient
+        } else {
+            f64::from(self.scales[axis])
+        };
         (0..result).map(|j| self.row(self.coordinate(j, [size, result], scale), size, scale)).collect()
     }
 
