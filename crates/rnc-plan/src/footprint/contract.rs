@@ -21,8 +21,8 @@ fn operand(spec: &Contract, name: &'static str, strides: &Strides) -> Result<Foo
         return Err(SpecError::Strides { operand: name, found, expected });
     }
     // Also those of dimensions of one element, which the bound below does not see.
-    for stride in strides.result.iter().chain([&strides.sum]) {
-        at_most("stride", *stride, MAX_ELEMENTS)?;
+    if let Some(stride) = strides.result.iter().chain([&strides.sum]).find(|stride| **stride > MAX_ELEMENTS) {
+        return Err(SpecError::TooLarge { what: "stride", found: *stride as u128, limit: MAX_ELEMENTS });
     }
     let counts = spec.result.iter().chain([&spec.sum]);
     let last = counts
