@@ -11,6 +11,7 @@ use rnc_plan::kernel::{
     Access, Activation, Binary, Conv, Copy, CopyBox, CopyLoop, Elementwise, Extent, Gemm, Instruction, KernelSpec,
     Pool, PoolKind, Softmax, Source, Space, Strassen, Unary, Window, Winograd,
 };
+use rnc_plan::strassen::Levels;
 
 /// A layer with as many channels in as out.
 fn conv(channels: usize, size: usize, kernel: usize, stride: usize) -> Conv {
@@ -71,7 +72,11 @@ fn kernels() -> Vec<(&'static str, KernelSpec)> {
         ("winograd/F2 256@14", KernelSpec::Winograd(Winograd { conv: conv(256, 14, 3, 1), tile: 2 })),
         ("winograd/F4 128@28", KernelSpec::Winograd(Winograd { conv: conv(128, 28, 3, 1), tile: 4 })),
         ("winograd/F4 128@28 stride 2", KernelSpec::Winograd(Winograd { conv: conv(128, 28, 3, 2), tile: 4 })),
-        ("strassen/256@14", KernelSpec::Strassen(Strassen { conv: conv(256, 14, 1, 1) })),
+        ("strassen/256@14", KernelSpec::Strassen(Strassen { conv: conv(256, 14, 1, 1), levels: Levels::One })),
+        (
+            "strassen/256@14 two levels",
+            KernelSpec::Strassen(Strassen { conv: conv(256, 14, 1, 1), levels: Levels::Two }),
+        ),
         ("gemm/2048 to 1000", KernelSpec::Gemm(Gemm { features: 2048, out: 1000, activation: Activation::None })),
         ("pool/max 3x3/2", pool(PoolKind::Max, 112, 56, [3, 2, 1])),
         ("pool/global average", pool(PoolKind::Average, 7, 1, [7, 1, 0])),

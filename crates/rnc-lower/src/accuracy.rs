@@ -2,7 +2,7 @@
 
 use rnc_plan::chain::{self, Product};
 use rnc_plan::kernel::Conv;
-use rnc_plan::strassen;
+use rnc_plan::strassen::Levels;
 use rnc_plan::winograd::{Filtering, WeightTransform};
 
 use crate::choose::Algorithm;
@@ -16,22 +16,23 @@ const WINDOWS: usize = 8;
 /// and residual are left out.
 pub(crate) fn sample_error(conv: &Conv, algorithm: Algorithm, weights: &[f32]) -> f32 {
     let channels = conv.input.channels / conv.groups;
-    let sample = Sample { conv, weights, channels, outputs: outputs(conv) };
+    let sample = Sample { conv, weights, channels, outputs: outputs(conv, algorithm) };
     let mut pixels = Pixels(0x9e37_79b9_7f4a_7c15);
     let mut worst = Worst::default();
     match algorithm {
         Algorithm::Direct => sample.direct(&mut pixels, &mut worst),
-        Algorithm::Strassen => sample.strassen(&mut pixels, &mut worst),
+        Algorithm::Strassen(levels) => sample.strassen(levels, &mut pixels, &mut worst),
         Algorithm::Winograd(filtering) => sample.winograd(filtering, &mut pixels, &mut worst),
     }
     worst.relative()
 }
 
-/// Output channels, spread over all of them; for Strassen's sake in the first half, if there are halves.
-fn outputs(conv: &Conv) -> Vec<usize> {
-    let half = conv.output.channels.div_ceil(2);
-    let count = OUTPUTS.min(half);
-    (0..count).map(|i| i * half / count).collect()
+/// Output channels, spread over all of them; for Strassen's sake in the first part, if there are parts.
+fn outputs(conv: &Conv, algorithm: Algorithm) -> Vec<usize> {
+    let parts = if let Algorithm::Strassen(levels) = algorithm { levels.parts() } else { 1 };
+    let part = conv.output.channels.div_ceil(parts);
+    let count = OUTPUTS.min(part);
+    (0..count).map(|i| i * part / count).collect()
 }
 
 /// Uniform numbers, always the same.
@@ -134,30 +135,35 @@ impl Sample<'_> {
         }
     }
 
-    fn strassen(&self, pixels: &mut Pixels, worst: &mut Worst) {
-        let half = [self.channels / 2, self.conv.output.channels / 2];
+    fn strassen(&self, levels: Levels, pixels: &mut Pixels, worst: &mut Worst) {
+        let (parts, products) = (levels.parts(), levels.products());
+        let part = [self.channels / parts, self.conv.output.channels / parts];
+        let mut factors = [vec![0.0f32; products], vec![0.0f32; products]];
         for _ in 0..WINDOWS {
-            let x = pixels.take(2 * self.channels);
+            let x = pixels.take(parts * self.channels);
             for output in &self.outputs {
-                let mut products = [Product::default(); strassen::PRODUCTS];
-                let mut exact = [0.0f64; 4];
-                for c in 0..half[0] {
-                    let quarters = [[0, 0], [0, 1], [1, 0], [1, 1]];
-                    let a = quarters.map(|[pixel, part]| x[pixel * self.channels + part * half[0] + c]);
-                    let b = quarters.map(|[part, side]| self.filter(side * half[1] + output, part * half[0] + c)[0]);
-                    let (data, weights) = (strassen::data(a), strassen::weights(b));
-                    for ((product, data), weight) in products.iter_mut().zip(data).zip(weights) {
-                        product.multiply_add(data, weight);
+                let mut sums = vec![Product::default(); products];
+                let mut exact = vec![0.0f64; parts * parts];
+                for c in 0..part[0] {
+                    let element = |i: usize| [i / parts, i % parts];
+                    let pixel = |[pixel, p]: [usize; 2]| x[pixel * self.channels + p * part[0] + c];
+                    let weight = |[p, q]: [usize; 2]| self.filter(q * part[1] + output, p * part[0] + c)[0];
+                    let a: Vec<f32> = (0..parts * parts).map(element).map(pixel).collect();
+                    let b: Vec<f32> = (0..parts * parts).map(element).map(weight).collect();
+                    levels.data(&a, &mut factors[0]);
+                    levels.weights(&b, &mut factors[1]);
+                    for ((sum, data), weight) in sums.iter_mut().zip(&factors[0]).zip(&factors[1]) {
+                        sum.multiply_add(*data, *weight);
                     }
-                    let [a, b] = [a.map(f64::from), b.map(f64::from)];
-                    for (exact, [pixel, side]) in exact.iter_mut().zip(quarters) {
-                        *exact += a[2 * pixel] * b[side] + a[2 * pixel + 1] * b[2 + side];
+                    for (i, exact) in exact.iter_mut().enumerate() {
+                        let [row, column] = element(i);
+                        let term = |k: usize| f64::from(a[row * parts + k]) * f64::from(b[k * parts + column]);
+                        *exact += (0..parts).map(term).sum::<f64>();
                     }
                 }
-                strassen::results(products.map(Product::sum))
-                    .into_iter()
-                    .zip(exact)
-                    .for_each(|(found, exact)| worst.see(found, exact));
+                let mut found = vec![0.0f32; parts * parts];
+                levels.results(&sums.into_iter().map(Product::sum).collect::<Vec<_>>(), &mut found);
+                found.into_iter().zip(exact).for_each(|(found, exact)| worst.see(found, exact));
             }
         }
     }
@@ -187,7 +193,8 @@ mod tests {
         let winograd = |tile, stride| Algorithm::Winograd(Filtering::new(tile, stride).unwrap());
         for (kernel, stride, algorithm) in [
             (1, 1, Algorithm::Direct),
-            (1, 1, Algorithm::Strassen),
+            (1, 1, Algorithm::Strassen(Levels::One)),
+            (1, 1, Algorithm::Strassen(Levels::Two)),
             (3, 1, Algorithm::Direct),
             (3, 1, winograd(2, 1)),
             (3, 1, winograd(4, 1)),
@@ -202,6 +209,6 @@ mod tests {
 
     #[test]
     fn weights_of_zero_have_no_error() {
-        assert!(sample_error(&conv(1, 1), Algorithm::Strassen, &vec![0.0; 256 * 256]) <= 0.0);
+        assert!(sample_error(&conv(1, 1), Algorithm::Strassen(Levels::Two), &vec![0.0; 256 * 256]) <= 0.0);
     }
 }

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use rnc_plan::kernel::{Conv, KernelSpec, Source, Strassen, Window, Winograd};
+use rnc_plan::strassen::Levels;
 use rnc_plan::winograd::Filtering;
 use rnc_plan::{Candidate, Choice, Machine, TileSize};
 
@@ -15,8 +16,8 @@ use crate::tuner::{Trial, Tuner};
 pub(crate) enum Algorithm {
     /// As the model says it.
     Direct,
-    /// By one level of Strassen's product.
-    Strassen,
+    /// By Strassen's product.
+    Strassen(Levels),
     /// By Winograd's method.
     Winograd(Filtering),
 }
@@ -26,7 +27,7 @@ impl Algorithm {
     pub(crate) fn kernel(self, conv: Conv) -> KernelSpec {
         match self {
             Self::Direct => KernelSpec::Conv(conv),
-            Self::Strassen => KernelSpec::Strassen(Strassen { conv }),
+            Self::Strassen(levels) => KernelSpec::Strassen(Strassen { conv, levels }),
             Self::Winograd(filtering) => KernelSpec::Winograd(Winograd { conv, tile: filtering.tile() }),
         }
     }
@@ -34,7 +35,8 @@ impl Algorithm {
     fn name(self) -> String {
         match self {
             Self::Direct => "direct".to_owned(),
-            Self::Strassen => "strassen".to_owned(),
+            Self::Strassen(Levels::One) => "strassen".to_owned(),
+            Self::Strassen(Levels::Two) => "strassen levels=2".to_owned(),
             Self::Winograd(filtering) => format!("winograd F({0}×{0})", filtering.tile()),
         }
     }
@@ -70,7 +72,7 @@ impl Chooser<'_> {
     }
 
     fn ways(&self, conv: &Conv) -> Vec<Way> {
-        let fast = is_product(conv).then_some(Algorithm::Strassen).into_iter();
+        let fast = levels(conv).map(Algorithm::Strassen);
         let fast = fast.chain(filterings(conv).map(Algorithm::Winograd)).filter(|_| !self.exact);
         let way = |algorithm| Way {
             algorithm,
@@ -124,9 +126,13 @@ fn measured(tuner: &dyn Tuner, conv: &Conv, ways: Vec<Way>) -> Vec<Way> {
     worth
 }
 
-/// Whether the convolution is a matrix product that Strassen's method cuts into quarters.
-fn is_product(conv: &Conv) -> bool {
-    rnc_plan::footprint::operands(&Algorithm::Strassen.kernel(conv.clone())).is_ok()
+/// How often Strassen's method can cut the matrices whose product the convolution is, if it is one.
+fn levels(conv: &Conv) -> impl Iterator<Item = Levels> {
+    let fits = |levels: &Levels| {
+        let kernel = Algorithm::Strassen(*levels).kernel(conv.clone());
+        rnc_plan::footprint::operands(&kernel).is_ok()
+    };
+    Levels::ALL.into_iter().filter(fits)
 }
 
 /// The forms of Winograd's method that compute the convolution.
@@ -190,11 +196,13 @@ mod tests {
         for (inputs, outputs, size, stride, best) in [
             (64, 64, 56, 1, Algorithm::Direct),
             (64, 256, 56, 1, Algorithm::Direct),
-            (256, 128, 56, 1, Algorithm::Strassen),
-            (128, 512, 28, 1, Algorithm::Strassen),
-            (256, 512, 28, 2, Algorithm::Strassen),
-            (1024, 256, 14, 1, Algorithm::Strassen),
-            (512, 2048, 7, 1, Algorithm::Strassen),
+            (256, 128, 56, 1, Algorithm::Strassen(Levels::Two)),
+            (128, 512, 28, 1, Algorithm::Strassen(Levels::Two)),
+            (256, 512, 28, 2, Algorithm::Strassen(Levels::Two)),
+            (1024, 256, 14, 1, Algorithm::Strassen(Levels::Two)),
+            (512, 2048, 7, 1, Algorithm::Strassen(Levels::One)),
+            (2048, 512, 14, 1, Algorithm::Strassen(Levels::One)),
+            (160, 160, 56, 1, Algorithm::Strassen(Levels::One)),
             (1000, 256, 14, 1, Algorithm::Direct),
         ] {
             let conv = layer(outputs, size, stride);
@@ -254,8 +262,13 @@ mod tests {
         let (algorithm, choice) = chooser.choose(&conv, &weights(&conv));
         assert_eq!((algorithm, choice.tile), (Algorithm::Direct, Some(TileSize { pixels: 28, columns: 1 })));
         let names: Vec<_> = choice.candidates.iter().map(|c| (c.name.as_str(), c.measured)).collect();
-        let expected =
-            [("direct 28×1", Some(1.0)), ("direct", Some(2.0)), ("strassen", Some(2.0)), ("direct 14×2", None)];
+        let expected = [
+            ("direct 28×1", Some(1.0)),
+            ("direct", Some(2.0)),
+            ("strassen", Some(2.0)),
+            ("strassen levels=2", Some(2.0)),
+            ("direct 14×2", None),
+        ];
         assert_eq!(names, expected);
     }
 

@@ -42,7 +42,7 @@ pub(crate) fn lower(cx: &mut Context<'_>, node: NodeId, conv: &Conv2d) -> Result
     let name = cx.graph.node(operands.weights).name();
     let packed = match algorithm {
         Algorithm::Direct => cx.packer.conv(operands.weights, name, weights, &spec),
-        Algorithm::Strassen => cx.packer.strassen(operands.weights, name, weights, &spec),
+        Algorithm::Strassen(levels) => cx.packer.strassen(operands.weights, name, weights, (&spec, levels)),
         Algorithm::Winograd(filtering) => cx.packer.winograd(operands.weights, name, weights, (&spec, filtering)),
     };
     let packed = packed.ok_or_else(|| Reason::new("packed weights overflow", "weights that fit into memory"))?;

@@ -5,7 +5,7 @@
 
 use rnc_plan::Machine;
 use rnc_plan::kernel::{Conv, Window, blocks};
-use rnc_plan::strassen::PRODUCTS;
+use rnc_plan::strassen::Levels;
 use rnc_plan::weights::weight_blocks;
 
 use crate::choose::Algorithm;
@@ -13,9 +13,17 @@ use crate::choose::Algorithm;
 /// What the two transforms take for one position of a patch of 16 channels: a load, a store, and the arithmetic of two dimensions.
 const TRANSFORM: f64 = 5.0;
 
-/// What Strassen's sums take for a pair of pixels and a pair of channel blocks: of the source, and of the result with what it takes to begin
-/// and end its seven products.
-const SUMS: [f64; 2] = [14.0, 40.0];
+/// What Strassen's sums take for a group of pixels and as many channel blocks: of the source, and of the result with what it takes to begin
+/// and end its products.
+const fn sums(levels: Levels) -> [f64; 2] {
+    match levels {
+        Levels::One => [14.0, 40.0],
+        Levels::Two => [100.0, 350.0],
+    }
+}
+
+/// Bytes of sums that Strassen's kernel keeps in the second-level cache. If there are more, the weights stream by as often again, from the third-level cache twice as fast.
+const SUMS_BYTES: f64 = 720.0 * 1024.0;
 
 /// Bytes of a vector of weights.
 const VECTOR: f64 = 64.0;
@@ -39,10 +47,13 @@ fn multiply_adds(vector: f64, conv: &Conv, algorithm: Algorithm) -> f64 {
             let columns = taps_inside(&conv.window, 1, [conv.input.width, conv.output.width]);
             ((rows * columns) as f64).max(window * vector) * vectors as f64
         }
-        Algorithm::Strassen => {
-            let pairs = (conv.output.height * conv.output.width).div_ceil(2) as f64;
-            let products = pairs.max(vector) * PRODUCTS as f64 * inputs / 2.0 * outputs / 2.0;
-            products + pairs * (input_blocks * SUMS[0] + outputs * SUMS[1]) / 2.0
+        Algorithm::Strassen(levels) => {
+            let (parts, count, sums) = (levels.parts() as f64, levels.products() as f64, sums(levels));
+            let groups = (conv.output.height * conv.output.width).div_ceil(levels.parts()) as f64;
+            let passes = (groups * count * input_blocks / parts * VECTOR / SUMS_BYTES).ceil();
+            let rows = groups.max(vector).max(passes * vector / 2.0);
+            rows * count * inputs / parts * outputs / parts
+                + groups * (input_blocks * sums[0] + outputs * sums[1]) / parts
         }
         Algorithm::Winograd(filtering) => {
             let (positions, points) = (filtering.positions().pow(2) as f64, filtering.points().pow(2) as f64);

@@ -7,7 +7,6 @@ use rnc_plan::kernel::{
     Access, Activation, BLOCK, Binary, Contract, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool,
     PoolKind, Resample, Softmax, Source, Space, Strassen, Strides, Tap, Unary, Window, Winograd, blocks,
 };
-use rnc_plan::strassen::{self, PRODUCTS};
 use rnc_plan::weights::{lane_group, weight_blocks};
 use rnc_plan::{Operand, Plan, footprint};
 
@@ -124,28 +123,32 @@ fn winograd(spec: &Winograd, operands: &[Vec<f32>], result: &mut [f32]) {
     }
 }
 
-/// By the definition, quarter by quarter.
+/// By the definition, group by group of pixels.
 fn pointwise_by_strassen(spec: &Strassen, operands: &[Vec<f32>], result: &mut [f32]) {
-    let Conv { input, output, window, residual, activation, .. } = &spec.conv;
-    let half = [input.channels / 2, output.channels / 2];
+    let Strassen { conv: Conv { input, output, window, residual, activation, .. }, levels } = spec;
+    let (parts, count) = (levels.parts(), levels.products());
+    let part = [input.channels / parts, output.channels / parts];
     let pixels = output.height * output.width;
     let element = |c: usize, pixel: usize| {
         let (y, x) = (pixel / output.width * window.stride[0], pixel % output.width * window.stride[1]);
         if pixel < pixels { operands[0][blocked(*input, c, y, x)] } else { 0.0 }
     };
-    for (o, pixel) in (0..half[1]).flat_map(|o| (0..pixels).step_by(2).map(move |pixel| (o, pixel))) {
-        let mut products = [0.0f32; PRODUCTS];
-        for c in 0..half[0] {
-            // A11, A12, A21, A22: the first index is the pixel's.
-            let quarters = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(p, i)| element(i * half[0] + c, pixel + p));
-            let sums = strassen::data(quarters);
+    let mut sums = vec![0.0f32; count];
+    let mut values = vec![0.0f32; parts * parts];
+    for (o, first) in (0..part[1]).flat_map(|o| (0..pixels).step_by(parts).map(move |first| (o, first))) {
+        let mut products = vec![0.0f32; count];
+        for c in 0..part[0] {
+            let elements: Vec<f32> =
+                (0..parts * parts).map(|i| element(i % parts * part[0] + c, first + i / parts)).collect();
+            levels.data(&elements, &mut sums);
             for (k, product) in products.iter_mut().enumerate() {
-                let vector = (o / BLOCK * PRODUCTS + k) * half[0] + c;
+                let vector = (o / BLOCK * count + k) * part[0] + c;
                 *product = operands[1][vector * BLOCK + o % BLOCK].mul_add(sums[k], *product);
             }
         }
-        for (k, value) in strassen::results(products).into_iter().enumerate() {
-            let (channel, pixel) = (k % 2 * half[1] + o, pixel + k / 2);
+        levels.results(&products, &mut values);
+        for (k, value) in values.iter().enumerate() {
+            let (channel, pixel) = (k % parts * part[1] + o, first + k / parts);
             if pixel < pixels {
                 let to = blocked(*output, channel, pixel / output.width, pixel % output.width);
                 let residual = if *residual { operands[3][to] } else { 0.0 };

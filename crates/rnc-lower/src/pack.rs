@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use rnc_ir::NodeId;
 use rnc_plan::kernel::{BLOCK, Conv, Source, blocks};
-use rnc_plan::strassen;
+use rnc_plan::strassen::Levels;
 use rnc_plan::weights::{WeightBlock, weight_blocks};
 use rnc_plan::winograd::{Filtering, WeightTransform};
 use rnc_plan::{ALIGN, Constant, ConstantData};
@@ -41,7 +41,7 @@ pub(crate) struct GemmWeights {
 enum Request<'g> {
     Conv { name: String, data: &'g [f32], blocks: Vec<WeightBlock>, elements: usize, shape: ConvShape },
     Winograd { name: String, data: &'g [f32], channels: [usize; 2], filtering: Filtering },
-    Strassen { name: String, data: &'g [f32], channels: [usize; 2] },
+    Strassen { name: String, data: &'g [f32], channels: [usize; 2], levels: Levels },
     Gemm { name: String, data: &'g [f32], weights: GemmWeights },
     Vector { name: String, data: Vec<f32> },
 }
@@ -50,7 +50,7 @@ enum Request<'g> {
 enum Key {
     Conv(NodeId, ConvShape),
     Winograd(NodeId, Filtering),
-    Strassen(NodeId),
+    Strassen(NodeId, Levels),
     Gemm { node: NodeId, transposed: bool, factor: u32 },
     Vector(Vec<u32>),
 }
@@ -95,13 +95,19 @@ impl<'g> Packer<'g> {
         Some(self.insert(Key::Winograd(node, filtering), || Request::Winograd { name, data, channels, filtering }))
     }
 
-    /// The summed weights of a pointwise convolution with an even number of full blocks of channels, from the OIHW constant `node`. `None` if the
+    /// The summed weights of a pointwise convolution whose channels are cut into parts of full blocks, from the OIHW constant `node`. `None` if the
     /// packed size overflows.
-    pub(crate) fn strassen(&mut self, node: NodeId, name: &str, data: &'g [f32], conv: &Conv) -> Option<usize> {
+    pub(crate) fn strassen(
+        &mut self,
+        node: NodeId,
+        name: &str,
+        data: &'g [f32],
+        (conv, levels): (&Conv, Levels),
+    ) -> Option<usize> {
         let channels = [conv.input.channels, conv.output.channels];
-        strassen_bytes(channels)?;
+        strassen_bytes(channels, levels)?;
         let name = name.to_owned();
-        Some(self.insert(Key::Strassen(node), || Request::Strassen { name, data, channels }))
+        Some(self.insert(Key::Strassen(node, levels), || Request::Strassen { name, data, channels, levels }))
     }
 
     /// The weights of a GEMM, from the constant matrix `node`. `None` if the packed size overflows.
@@ -168,7 +174,9 @@ impl Request<'_> {
             Self::Winograd { channels, filtering, .. } => {
                 winograd_bytes(*channels, *filtering).expect("the packer checked the size")
             }
-            Self::Strassen { channels, .. } => strassen_bytes(*channels).expect("the packer checked the size"),
+            Self::Strassen { channels, levels, .. } => {
+                strassen_bytes(*channels, *levels).expect("the packer checked the size")
+            }
             Self::Gemm { weights, .. } => blocks(weights.out) * weights.features * VECTOR,
             Self::Vector { data, .. } => size_of_val(data.as_slice()),
         }
@@ -188,7 +196,7 @@ impl Request<'_> {
                 }
             }
             Self::Winograd { data, channels, filtering, .. } => pack_winograd(data, *channels, *filtering, out),
-            Self::Strassen { data, channels, .. } => pack_strassen(data, *channels, out),
+            Self::Strassen { data, channels, levels, .. } => pack_strassen(data, *channels, *levels, out),
             Self::Gemm { data, weights, .. } => pack_gemm(data, *weights, out),
             Self::Vector { data, .. } => write(data, out),
         }
@@ -289,24 +297,32 @@ fn pack_winograd(data: &[f32], [inputs, outputs]: [usize; 2], filtering: Filteri
 }
 
 /// Bytes of the summed weights of so many channels in and out. `None` on overflow.
-fn strassen_bytes([inputs, outputs]: [usize; 2]) -> Option<usize> {
-    (outputs / 2 / BLOCK).checked_mul(strassen::PRODUCTS)?.checked_mul(inputs / 2)?.checked_mul(VECTOR)
+fn strassen_bytes([inputs, outputs]: [usize; 2], levels: Levels) -> Option<usize> {
+    let parts = levels.parts();
+    (outputs / parts / BLOCK).checked_mul(levels.products())?.checked_mul(inputs / parts)?.checked_mul(VECTOR)
 }
 
-/// Packs sums of weights as `[O/32][product][I/2][16]`.
-fn pack_strassen(data: &[f32], [inputs, outputs]: [usize; 2], out: &mut [u8]) {
-    let half = [inputs / 2, outputs / 2];
-    let product_bytes = half[0] * VECTOR;
-    for (block, out) in out.chunks_exact_mut(strassen::PRODUCTS * product_bytes).enumerate() {
-        for input in 0..half[0] {
-            let mut products = [[0.0f32; BLOCK]; strassen::PRODUCTS];
+/// Packs sums of weights as `[O/parts/16][product][I/parts][16]`.
+fn pack_strassen(data: &[f32], [inputs, outputs]: [usize; 2], levels: Levels, out: &mut [u8]) {
+    let (parts, products) = (levels.parts(), levels.products());
+    let part = [inputs / parts, outputs / parts];
+    let product_bytes = part[0] * VECTOR;
+    let mut elements = vec![0.0f32; parts * parts];
+    let mut sums = vec![0.0f32; products];
+    // One input channel's sums for all lanes, so that whole vectors are written.
+    let mut lanes = vec![[0.0f32; BLOCK]; products];
+    for (block, out) in out.chunks_exact_mut(products * product_bytes).enumerate() {
+        for input in 0..part[0] {
             for lane in 0..BLOCK {
                 let output = block * BLOCK + lane;
-                let weight = |i: usize, o: usize| data[(o * half[1] + output) * inputs + i * half[0] + input];
-                let sums = strassen::weights([weight(0, 0), weight(0, 1), weight(1, 0), weight(1, 1)]);
-                products.iter_mut().zip(sums).for_each(|(product, sum)| product[lane] = sum);
+                for (i, element) in elements.iter_mut().enumerate() {
+                    let (row, column) = (i / parts, i % parts);
+                    *element = data[(column * part[1] + output) * inputs + row * part[0] + input];
+                }
+                levels.weights(&elements, &mut sums);
+                lanes.iter_mut().zip(&sums).for_each(|(product, sum)| product[lane] = *sum);
             }
-            for (product, lanes) in products.iter().enumerate() {
+            for (product, lanes) in lanes.iter().enumerate() {
                 write(lanes, &mut out[product * product_bytes + input * VECTOR..][..VECTOR]);
             }
         }

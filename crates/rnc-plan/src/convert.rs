@@ -228,6 +228,7 @@ mod tests {
     use super::*;
     use crate::kernel::{Contract, KernelSpec, Resample, Strassen, Strides, Tap, Winograd};
     use crate::sample;
+    use crate::strassen::Levels;
 
     /// The error of decoding the sample plan after a change to its message.
     fn broken(change: impl FnOnce(&mut proto::Plan)) -> DecodeError {
@@ -252,7 +253,8 @@ mod tests {
         let mut plan = sample::everything();
         let KernelSpec::Conv(conv) = plan.steps[0].kernel.clone() else { panic!("not a convolution") };
         let winograd = KernelSpec::Winograd(Winograd { conv: conv.clone(), tile: 4 });
-        for kernel in [winograd, KernelSpec::Strassen(Strassen { conv })] {
+        let strassen = Levels::ALL.map(|levels| KernelSpec::Strassen(Strassen { conv: conv.clone(), levels }));
+        for kernel in [winograd].into_iter().chain(strassen) {
             plan.steps[0].kernel = kernel;
             assert_eq!(decode(&encode(&plan)).unwrap().steps[0], plan.steps[0]);
         }
@@ -294,6 +296,13 @@ mod tests {
                 conv.source = found;
             });
             assert_eq!(error, DecodeError::UnknownValue { path: "steps[0].conv.source".into(), found });
+        }
+        for (levels, found) in [(0, 0), (3, 3), (u64::MAX, i32::MAX)] {
+            let error = broken(|p| {
+                let Some(proto::step::Kernel::Conv(conv)) = p.steps[0].kernel.clone() else { panic!("no convolution") };
+                p.steps[0].kernel = Some(proto::step::Kernel::Strassen(proto::Strassen { conv: Some(conv), levels }));
+            });
+            assert_eq!(error, DecodeError::UnknownValue { path: "steps[0].strassen.levels".into(), found });
         }
     }
 

@@ -183,7 +183,7 @@ pub enum SpecError {
     },
     /// A convolution that Strassen's product does not compute.
     #[error(
-        "Strassen needs a blocked source, a 1×1 kernel, no padding, windows inside of the source, one group, and channels in multiples of 32: found {found}"
+        "Strassen needs a blocked source, a 1×1 kernel, no padding, windows inside of the source, one group, and channels in multiples of 32, or of 64 with two levels: found {found}"
     )]
     NotStrassen {
         /// What is different.

@@ -8,6 +8,7 @@
 //!
 //! Sizes and strides are in elements (of 4 bytes) unless a name says bytes.
 
+use crate::strassen::Levels;
 use crate::winograd::Filtering;
 
 /// Lanes of a channel block.
@@ -196,19 +197,21 @@ impl Winograd {
     }
 }
 
-/// A pointwise convolution by one level of Strassen's matrix product, as [`crate::strassen`] says.
+/// A pointwise convolution by Strassen's matrix product, as [`crate::strassen`] says.
 ///
-/// The result is that of the convolution up to rounding. Its bits depend on nothing else: sums have a fixed order, and each product is a sum of one
+/// The result is that of the convolution up to rounding. Its bits depend on the number of levels and on nothing else: sums have a fixed order, and each product is a sum of one
 /// fused multiply-add a channel, in order and in chains ([`crate::chain::amplified`]). Then come `+ bias`, `+ residual` and the activation. The pixels of
-/// the result, row by row, are paired as 0 and 1, 2 and 3, …; beside a last one alone stand zeros.
+/// the result, row by row, are grouped as 0 to parts - 1, and so on; the last group is filled up with zeros.
 ///
-/// Weights are `[out/32][7][channels/2][16]`, where the 16 lanes of pair of blocks `o` come from the output channels `16·o + lane` and `out/2 + 16·o + lane`, and row
-/// `c` from the input channels `c` and `channels/2 + c`. The other operands are those of [`Conv`].
+/// Weights are `[out/parts/16][products][channels/parts][16]`, where the 16 lanes of block `o` come from the output channels `p·out/parts + 16·o + lane` for all parts `p`, and row
+/// `c` from the input channels `p·channels/parts + c`. The other operands are those of [`Conv`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Strassen {
     /// The convolution: blocked source, kernel 1×1, no padding, every window inside of the source, one group, and channels in and out
-    /// that are multiples of 32.
+    /// that are multiples of 16 times the parts.
     pub conv: Conv,
+    /// How often the matrices are cut.
+    pub levels: Levels,
 }
 
 /// `activation(x · W + bias)` on vectors of features; source and result are blocked with H = W = 1.

@@ -2,6 +2,7 @@
 
 use rnc_plan::footprint;
 use rnc_plan::kernel::{Activation, Conv, Extent, KernelSpec, Source, Strassen, Window, Winograd};
+use rnc_plan::strassen::Levels;
 
 /// Channels in and out, kernel, stride, size of the result, how often the network has it.
 pub const LAYERS: [[usize; 6]; 23] = [
@@ -48,7 +49,8 @@ pub fn spec([inputs, outputs, kernel, stride, size, _]: [usize; 6], exact: bool)
         (3, 1, _) | (3, 2, 14..) => Some(2),
         _ => None,
     };
-    let strassen = KernelSpec::Strassen(Strassen { conv: conv.clone() });
+    let levels = if size > 7 { Levels::Two } else { Levels::One };
+    let strassen = KernelSpec::Strassen(Strassen { conv: conv.clone(), levels });
     if inputs >= 128 && footprint::operands(&strassen).is_ok() && !exact {
         strassen
     } else if let Some(tile) = tile.filter(|_| !exact) {

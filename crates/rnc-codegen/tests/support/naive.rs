@@ -1,9 +1,9 @@
 //! The kernels' specifications once more, as plain loops over the packed layouts, with the documented order of operations: results must
 //! agree bit by bit.
 
+use rnc_plan::chain;
 use rnc_plan::kernel::{Activation, BLOCK, Conv, Gemm, Pool, PoolKind, Source, Strassen, Winograd, blocks};
 use rnc_plan::weights::{lane_group, weight_blocks};
-use rnc_plan::{chain, strassen};
 
 pub fn activate(activation: Activation, x: f32) -> f32 {
     match activation {
@@ -152,28 +152,33 @@ pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> 
 }
 
 pub fn pointwise_by_strassen(spec: &Strassen, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
-    let Conv { input, output, window, .. } = &spec.conv;
+    let Strassen { conv: Conv { input, output, window, .. }, levels } = spec;
+    let (parts, count) = (levels.parts(), levels.products());
     let (in_pixels, out_pixels) = (input.height * input.width, output.height * output.width);
     let (in_sample, out_sample) = (input.channels * in_pixels, output.channels * out_pixels);
-    let half = [input.channels / 2, output.channels / 2];
+    let part = [input.channels / parts, output.channels / parts];
     let mut result = vec![0.0; batch * out_sample];
     for n in 0..batch {
         let element = |c: usize, pixel: usize| {
             let (y, x) = (pixel / output.width * window.stride[0], pixel % output.width * window.stride[1]);
             if pixel < out_pixels { inputs[0][n * in_sample + blocked(c, in_pixels, y * input.width + x)] } else { 0.0 }
         };
-        for pixel in (0..out_pixels).step_by(2) {
-            let sums: Vec<_> = (0..half[0])
-                .map(|c| {
-                    strassen::data([(0, 0), (0, 1), (1, 0), (1, 1)].map(|(p, h)| element(h * half[0] + c, pixel + p)))
-                })
-                .collect();
-            for o in 0..half[1] {
-                let weight = |k: usize, c: usize| ((o / BLOCK * 7 + k) * half[0] + c) * BLOCK + o % BLOCK;
-                let products =
-                    std::array::from_fn(|k| product((0..half[0]).map(|c| (sums[c][k], inputs[1][weight(k, c)]))));
-                for (k, value) in strassen::results(products).into_iter().enumerate() {
-                    let (channel, pixel) = (k % 2 * half[1] + o, pixel + k / 2);
+        for first in (0..out_pixels).step_by(parts) {
+            let sums_of = |c: usize| {
+                let elements = (0..parts * parts).map(|i| element(i % parts * part[0] + c, first + i / parts));
+                let mut sums = vec![0.0; count];
+                levels.data(&elements.collect::<Vec<_>>(), &mut sums);
+                sums
+            };
+            let sums: Vec<_> = (0..part[0]).map(sums_of).collect();
+            for o in 0..part[1] {
+                let weight = |k: usize, c: usize| ((o / BLOCK * count + k) * part[0] + c) * BLOCK + o % BLOCK;
+                let products: Vec<f32> =
+                    (0..count).map(|k| product((0..part[0]).map(|c| (sums[c][k], inputs[1][weight(k, c)])))).collect();
+                let mut values = vec![0.0; parts * parts];
+                levels.results(&products, &mut values);
+                for (k, value) in values.into_iter().enumerate() {
+                    let (channel, pixel) = (k % parts * part[1] + o, first + k / parts);
                     if pixel < out_pixels {
                         let place = n * out_sample + blocked(channel, out_pixels, pixel);
                         let mut sum = value + inputs[2][channel];

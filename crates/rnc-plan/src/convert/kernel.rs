@@ -6,6 +6,7 @@ use crate::kernel::{
     KernelSpec, Pool, PoolKind, Resample, Softmax, Source, Space, Strassen, Strides, Tap, Unary, Window, Winograd,
 };
 use crate::proto::{self, step::Kernel};
+use crate::strassen::Levels;
 
 pub(super) fn write(spec: &KernelSpec) -> Kernel {
     match spec {
@@ -13,7 +14,10 @@ pub(super) fn write(spec: &KernelSpec) -> Kernel {
         KernelSpec::Winograd(winograd) => {
             Kernel::Winograd(proto::Winograd { conv: Some(write_conv(&winograd.conv)), tile: winograd.tile as u64 })
         }
-        KernelSpec::Strassen(strassen) => Kernel::Strassen(proto::Strassen { conv: Some(write_conv(&strassen.conv)) }),
+        KernelSpec::Strassen(strassen) => Kernel::Strassen(proto::Strassen {
+            conv: Some(write_conv(&strassen.conv)),
+            levels: strassen.levels.number() as u64,
+        }),
         KernelSpec::Gemm(gemm) => Kernel::Gemm(proto::Gemm {
             features: gemm.features as u64,
             out: gemm.out as u64,
@@ -42,11 +46,7 @@ pub(super) fn read(kernel: Kernel, path: &Path<'_>) -> Result<KernelSpec, Decode
     Ok(match kernel {
         Kernel::Conv(conv) => KernelSpec::Conv(read_conv(conv, &path.field("conv"))?),
         Kernel::Winograd(winograd) => KernelSpec::Winograd(read_winograd(winograd, &path.field("winograd"))?),
-        Kernel::Strassen(strassen) => {
-            let strassen_path = path.field("strassen");
-            let conv = strassen_path.field("conv");
-            KernelSpec::Strassen(Strassen { conv: read_conv(required(strassen.conv, &conv)?, &conv)? })
-        }
+        Kernel::Strassen(strassen) => KernelSpec::Strassen(read_strassen(strassen, &path.field("strassen"))?),
         Kernel::Gemm(gemm) => KernelSpec::Gemm(read_gemm(gemm, &path.field("gemm"))?),
         Kernel::Pool(pool) => KernelSpec::Pool(read_pool(pool, &path.field("pool"))?),
         Kernel::Elementwise(spec) => KernelSpec::Elementwise(read_elementwise(spec, &path.field("elementwise"))?),
@@ -187,6 +187,15 @@ fn read_winograd(winograd: proto::Winograd, path: &Path<'_>) -> Result<Winograd,
     Ok(Winograd {
         conv: read_conv(required(winograd.conv, &conv)?, &conv)?,
         tile: size(winograd.tile, &path.field("tile"))?,
+    })
+}
+
+fn read_strassen(strassen: proto::Strassen, path: &Path<'_>) -> Result<Strassen, DecodeError> {
+    let conv = path.field("conv");
+    let levels = Levels::ALL.into_iter().find(|levels| levels.number() as u64 == strassen.levels);
+    Ok(Strassen {
+        conv: read_conv(required(strassen.conv, &conv)?, &conv)?,
+        levels: known(levels, i32::try_from(strassen.levels).unwrap_or(i32::MAX), &path.field("levels"))?,
     })
 }
 

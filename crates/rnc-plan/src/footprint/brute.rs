@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::{SpecError, operands};
 use crate::kernel::*;
+use crate::strassen::Levels;
 use crate::weights::weight_blocks;
 
 /// Highest element touched, plus one, of each operand of a sample.
@@ -75,11 +76,14 @@ fn winograd_ends(winograd: &Winograd) -> Ends {
     ends
 }
 
-/// The convolution's, but for the weights: seven products of half the channels for every pair of blocks.
+/// The convolution's, but for the weights: seven products of half the channels for every pair of blocks, or 49 of a quarter for every four.
 fn strassen_ends(strassen: &Strassen) -> Ends {
     let mut ends = conv_ends(&strassen.conv);
     let Conv { input, output, .. } = strassen.conv;
-    ends[2] = output.channels / 32 * 7 * (input.channels / 2) * BLOCK;
+    ends[2] = match strassen.levels {
+        Levels::One => output.channels / 32 * 7 * (input.channels / 2) * BLOCK,
+        Levels::Two => output.channels / 64 * 49 * (input.channels / 4) * BLOCK,
+    };
     ends
 }
 
@@ -348,14 +352,16 @@ proptest! {
 
     #[test]
     fn strassen_is_bounded_as_its_convolution_is(
-        conv in small_conv(), channels in pair(1..6), kernel in 1..3usize, pad in 0..2usize, stride in pair(1..4),
+        conv in small_conv(), channels in pair(1..10), kernel in 1..3usize, pad in 0..2usize, stride in pair(1..4), two in any::<bool>(),
     ) {
         let mut conv = conv;
         conv.window = Window { kernel: [kernel; 2], stride, pad: [pad; 2], dilation: [1; 2] };
         (conv.input.channels, conv.output.channels) = (channels[0] * 16, channels[1] * 16);
-        let spec = Strassen { conv };
+        let levels = if two { Levels::Two } else { Levels::One };
+        let spec = Strassen { conv, levels };
         let Ok(bounds) = bounds(&KernelSpec::Strassen(spec.clone())) else { return Ok(()) };
-        prop_assert!(channels[0] % 2 == 0 && channels[1] % 2 == 0 && kernel == 1 && pad == 0);
+        let parts = if two { 4 } else { 2 };
+        prop_assert!(channels[0] % parts == 0 && channels[1] % parts == 0 && kernel == 1 && pad == 0);
         let ends = strassen_ends(&spec);
         for (i, (end, bound)) in ends.iter().zip(&bounds).enumerate() {
             prop_assert!(i == 1 && end <= bound || end == bound, "operand {}: {} against {}", i, end, bound);

@@ -3,7 +3,6 @@
 use super::{Footprint, SpecError, at_most, elements};
 use crate::kernel::{BLOCK, Conv, Extent, Pool, PoolKind, Source, Strassen, Window, Winograd, blocks};
 use crate::limits::{MAX_CHANNELS, MAX_CONV_TAPS, MAX_EXTENT, MAX_PAD, MAX_POOL_TAPS};
-use crate::strassen::PRODUCTS;
 use crate::weights::weight_blocks;
 
 /// A window may lie wholly on padding, before the source or behind it: the result is the bias there.
@@ -60,6 +59,7 @@ pub(super) fn winograd(spec: &Winograd) -> Result<Vec<Footprint>, SpecError> {
 /// As the convolution, but for the weights.
 pub(super) fn strassen(spec: &Strassen) -> Result<Vec<Footprint>, SpecError> {
     let Conv { input, source, output, groups, window, .. } = spec.conv;
+    let parts = spec.levels.parts();
     let mut footprints = conv(&spec.conv)?;
     let inside = |axis: usize, input: usize, output: usize| (output - 1) * window.stride[axis] < input;
     let needs = [
@@ -68,14 +68,14 @@ pub(super) fn strassen(spec: &Strassen) -> Result<Vec<Footprint>, SpecError> {
         (window.pad == [0, 0], "padding"),
         (inside(0, input.height, output.height) && inside(1, input.width, output.width), "a window outside"),
         (groups == 1, "groups"),
-        (input.channels.is_multiple_of(2 * BLOCK), "other input channels"),
-        (output.channels.is_multiple_of(2 * BLOCK), "other output channels"),
+        (input.channels.is_multiple_of(parts * BLOCK), "other input channels"),
+        (output.channels.is_multiple_of(parts * BLOCK), "other output channels"),
     ];
     if let Some((_, found)) = needs.into_iter().find(|(met, _)| !met) {
         return Err(SpecError::NotStrassen { found });
     }
-    let pairs = [blocks(output.channels) / 2, PRODUCTS, input.channels / 2, BLOCK];
-    footprints[2] = Footprint::shared("weights", elements("weights", &pairs)?);
+    let sums = [blocks(output.channels) / parts, spec.levels.products(), input.channels / parts, BLOCK];
+    footprints[2] = Footprint::shared("weights", elements("weights", &sums)?);
     Ok(footprints)
 }
 

@@ -116,6 +116,7 @@ fn time(trials: &[Trial], isa: Isa, weights: &Weights) -> Vec<Option<f64>> {
 mod tests {
     use super::*;
     use rnc_plan::kernel::{Activation, Extent, KernelSpec, Source, Strassen, Window};
+    use rnc_plan::strassen::Levels;
 
     fn trials() -> Vec<Trial> {
         let extent = Extent { channels: 32, height: 6, width: 6 };
@@ -128,7 +129,7 @@ mod tests {
             residual: true,
             activation: Activation::Relu,
         };
-        let strassen = KernelSpec::Strassen(Strassen { conv: conv.clone() });
+        let strassen = KernelSpec::Strassen(Strassen { conv: conv.clone(), levels: Levels::One });
         vec![Trial { kernel: KernelSpec::Conv(conv), tile: None }, Trial { kernel: strassen, tile: None }]
     }
 

@@ -8,8 +8,7 @@ use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::FunctionBuilder;
 use cranelift_module::{DataId, FuncId};
-use rnc_plan::kernel::{BLOCK, blocks};
-use rnc_plan::strassen::PRODUCTS;
+use rnc_plan::kernel::BLOCK;
 
 use super::super::epilogue::Epilogue;
 use super::sums::{self, Data, Outcome};
@@ -21,7 +20,7 @@ use crate::panels::BLOCK_BYTES;
 
 /// The tables of the driver.
 pub(super) struct Tables {
-    /// A row a block of pairs: from the start of a sample to its first pixel, from a plane's start to its first result, and the leaves of
+    /// A row a block of groups: from the start of a sample to its first pixel, from a plane's start to its first result, and the leaves of
     /// the pixels' sums, of the products and of the results.
     blocks: DataId,
     /// A vector of zeros, where products start.
@@ -36,21 +35,21 @@ struct Leaves {
     data: HashMap<Data, FuncId>,
     products: HashMap<usize, FuncId>,
     outcomes: HashMap<Outcome, FuncId>,
-    /// Pairs of pixels in all leaves of `data`.
-    pairs: usize,
+    /// Groups of pixels in all leaves of `data`.
+    groups: usize,
 }
 
-/// Most pairs of pixels in all leaves together: with strides and odd widths, many blocks differ. Some hundred times what a large layer of a real network has.
-const MOST_PAIRS: usize = 1 << 20;
+/// Most groups of pixels in all leaves together: with strides and odd widths, many blocks differ. Some hundred times what a large layer of a real network has.
+const MOST_GROUPS: usize = 1 << 20;
 
 impl Tables {
     pub(super) fn new(module: &mut ModuleBuilder, layout: &Layout<'_>, name: &str) -> Result<Self, CodegenError> {
         let mut leaves = Leaves::default();
         let mut rows = Table::default();
-        for pairs in &layout.blocks {
-            let first = 2 * pairs.start;
+        for groups in &layout.blocks {
+            let first = layout.levels.parts() * groups.start;
             rows.numbers([layout.source(first) as i64, (first * BLOCK_BYTES) as i64]);
-            rows.functions(leaves.of_block(module, layout, pairs.clone(), name)?);
+            rows.functions(leaves.of_block(module, layout, groups.clone(), name)?);
         }
         let mut zeros = Table::default();
         zeros.numbers([0; BLOCK_BYTES / 8]);
@@ -63,21 +62,21 @@ impl Leaves {
         &mut self,
         module: &mut ModuleBuilder,
         layout: &Layout<'_>,
-        pairs: std::ops::Range<usize>,
+        groups: std::ops::Range<usize>,
         name: &str,
     ) -> Result<[FuncId; 3], CodegenError> {
-        let data = once(&mut self.data, data(layout, pairs.clone())?, |data| {
-            self.pairs += pairs.len();
-            if self.pairs > MOST_PAIRS {
+        let data = once(&mut self.data, data(layout, groups.clone())?, |data| {
+            self.groups += groups.len();
+            if self.groups > MOST_GROUPS {
                 let kernel = name.to_owned();
-                return Err(CodegenError::TooMuchCode { kernel, found: self.pairs, limit: MOST_PAIRS });
+                return Err(CodegenError::TooMuchCode { kernel, found: self.groups, limit: MOST_GROUPS });
             }
             module.leaf(&format!("{name}.pixels"), |emitter| sums::data(data, emitter))
         })?;
-        let products = once(&mut self.products, pairs.len(), |pairs| {
-            products::leaf(module, &format!("{name}.products"), &layout.products(*pairs))
+        let products = once(&mut self.products, groups.len(), |groups| {
+            products::leaf(module, &format!("{name}.products"), &layout.products(*groups))
         })?;
-        let outcome = once(&mut self.outcomes, outcome(layout, pairs)?, |outcome| {
+        let outcome = once(&mut self.outcomes, outcome(layout, groups)?, |outcome| {
             module.leaf(&format!("{name}.results"), |emitter| sums::outcome(outcome, emitter))
         })?;
         Ok([data, products, outcome])
@@ -98,27 +97,31 @@ fn once<K: Eq + Hash>(
     Ok(leaf)
 }
 
-fn data(layout: &Layout<'_>, pairs: std::ops::Range<usize>) -> Result<Data, CodegenError> {
-    let origin = layout.source(2 * pairs.start);
-    let pixel = |pixel: usize| (pixel < pixels(layout.conv)).then(|| (layout.source(pixel) - origin) as i32);
-    let places = pairs.map(|pair| (pixel(2 * pair).expect("a pair has a first pixel"), pixel(2 * pair + 1)));
+fn data(layout: &Layout<'_>, groups: std::ops::Range<usize>) -> Result<Data, CodegenError> {
+    let parts = layout.levels.parts();
+    let origin = layout.source(parts * groups.start);
+    let place = |pixel: usize| (layout.source(pixel) - origin) as i32;
+    let pixels_of = |group: usize| (parts * group..pixels(layout.conv).min(parts * (group + 1))).map(place).collect();
     Ok(Data {
-        runs: sums::runs(places),
-        half: near("half of the channels", layout.source_half())?,
-        blocks: blocks(layout.conv.input.channels) / 2,
+        levels: layout.levels,
+        runs: sums::runs(groups.map(pixels_of)),
+        part: near("a part of the channels", layout.source_part())?,
+        blocks: layout.inputs(),
         block_x: near("a channel block", layout.source_plane())?,
         block_out: near("a channel block", layout.channel_block)?,
         slot: near("a product's sums", layout.data_slot)?,
     })
 }
 
-fn outcome(layout: &Layout<'_>, pairs: std::ops::Range<usize>) -> Result<Outcome, CodegenError> {
-    let whole = pairs.end.min(pixels(layout.conv) / 2) - pairs.start;
+fn outcome(layout: &Layout<'_>, groups: std::ops::Range<usize>) -> Result<Outcome, CodegenError> {
+    let parts = layout.levels.parts();
+    let pixels = pixels(layout.conv).min(parts * groups.end) - parts * groups.start;
     Ok(Outcome {
-        pairs: whole,
-        odd: whole < pairs.len(),
-        half: near("half of the channels", layout.result_half())?,
-        half_bias: near("half of the bias", layout.outputs() * BLOCK_BYTES)?,
+        levels: layout.levels,
+        groups: pixels / parts,
+        rest: pixels % parts,
+        part: near("a part of the channels", layout.result_part())?,
+        part_bias: near("a part of the bias", layout.outputs() * BLOCK_BYTES)?,
         slot: near("a product", layout.product_slot)?,
         epilogue: Epilogue { residual: layout.conv.residual, activation: layout.conv.activation },
     })
@@ -140,9 +143,9 @@ pub(super) fn write(
     let bytes = |len: Option<usize>| len.expect("the plan's verifier checked the sizes") as i64 * 4;
     let (source_sample, result_sample) =
         (bytes(layout.conv.input.blocked_len()), bytes(layout.conv.output.blocked_len()));
-    let weight_bytes = (PRODUCTS * blocks(layout.conv.input.channels) / 2 * BLOCK * BLOCK_BYTES) as i64;
+    let weight_bytes = (layout.levels.products() * layout.inputs() * BLOCK * BLOCK_BYTES) as i64;
 
-    // The block of pairs whose sums are in the scratch memory, counted over all samples.
+    // The block of groups whose sums are in the scratch memory, counted over all samples.
     let summed = builder.declare_var(I64);
     let none = builder.ins().iconst(I64, -1);
     builder.def_var(summed, none);

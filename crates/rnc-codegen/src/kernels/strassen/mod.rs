@@ -1,14 +1,14 @@
-//! Strassen's product of pixels and weights: sums of quarters, seven products, sums of those. See [`rnc_plan::strassen`].
+//! Strassen's product of pixels and weights: sums of parts, products, sums of those. See [`rnc_plan::strassen`].
 //!
-//! The pairs of pixels of a sample are cut into blocks whose sums stay in the second-level cache. A task is one block of pairs and one pair of
-//! blocks of output channels; a run of tasks of the same block of pairs makes its sums once. Sums lie in the thread's scratch memory as
-//! `[product][channel block][pair][16]`, products as `[product][pair][16]`; a vector is left free between them, lest all fall into one set of the cache.
+//! The groups of pixels of a sample are cut into blocks whose sums stay in the second-level cache. A task is one block of groups and one
+//! block of output channels of each part; a run of tasks of the same block of groups makes its sums once. Sums lie in the thread's scratch memory as
+//! `[product][channel block][group][16]`, products as `[product][group][16]`; a vector is left free between them, lest all fall into one set of the cache.
 
 mod driver;
 mod sums;
 
 use rnc_plan::kernel::{BLOCK, Conv, Strassen, blocks};
-use rnc_plan::strassen::PRODUCTS;
+use rnc_plan::strassen::Levels;
 
 use super::products::{self, Kind, Products, most_rows};
 use super::{Kernel, Tasks};
@@ -18,17 +18,18 @@ use crate::module::ModuleBuilder;
 use crate::panels::BLOCK_BYTES;
 use driver::Tables;
 
-/// Bytes of sums that a block of pairs may have: what the second-level cache holds beside the weights that stream by.
+/// Bytes of sums that a block of groups may have: what the second-level cache holds beside the weights that stream by.
 const DATA_BYTES: usize = 720 << 10;
 
-/// Multiply-adds in the time that the sums of a pair of pixels and a pair of channel blocks take.
-const SUMS: f64 = 14.0;
+/// Multiply-adds in the time that the sums of a group of pixels and a channel block of each part take: as many vectors are stored as there are products.
+const SUM: f64 = 2.0;
 
 /// Compiles a convolution by Strassen's product.
 pub fn compile(module: &mut ModuleBuilder, strassen: &Strassen) -> Result<Kernel, CodegenError> {
-    let layout = Layout::new(module, &strassen.conv)?;
+    let layout = Layout::new(module, strassen)?;
     let Conv { input, output, window, .. } = &strassen.conv;
-    let name = format!("strassen_s{}.{}to{}", window.stride[0], input.channels, output.channels);
+    let levels = strassen.levels.number();
+    let name = format!("strassen{levels}s{}.{}to{}", window.stride[0], input.channels, output.channels);
     let tables = Tables::new(module, &layout, &name)?;
     let function = module.kernel(&name, |module, builder, arguments| {
         driver::write(module, builder, (&layout, &tables), arguments);
@@ -41,7 +42,8 @@ pub fn compile(module: &mut ModuleBuilder, strassen: &Strassen) -> Result<Kernel
 /// How the work is cut and where scratch data lie. Distances are in bytes.
 struct Layout<'a> {
     conv: &'a Conv,
-    /// Blocks of pairs, as ranges of pair numbers.
+    levels: Levels,
+    /// Blocks of groups of pixels, as ranges of group numbers.
     blocks: Vec<std::ops::Range<usize>>,
     /// From one channel block of sums to the next, and between the sums of products and between products.
     channel_block: usize,
@@ -50,34 +52,43 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    fn new(module: &ModuleBuilder, conv: &'a Conv) -> Result<Self, CodegenError> {
-        let pairs = pixels(conv).div_ceil(2);
-        let half = blocks(conv.input.channels) / 2;
+    fn new(module: &ModuleBuilder, strassen: &'a Strassen) -> Result<Self, CodegenError> {
+        let Strassen { conv, levels } = strassen;
+        let (parts, products) = (levels.parts(), levels.products());
+        let groups = pixels(conv).div_ceil(parts);
+        let inputs = blocks(conv.input.channels) / parts;
         let cut = Blocks {
-            rows: pairs,
-            most: (DATA_BYTES / (PRODUCTS * half * BLOCK_BYTES)).clamp(1, most_rows(module.isa())),
-            outputs: blocks(conv.output.channels) / 2,
-            products: (PRODUCTS * half * BLOCK) as f64,
-            transform: half as f64 * SUMS,
+            rows: groups,
+            most: (DATA_BYTES / (products * inputs * BLOCK_BYTES)).clamp(1, most_rows(module.isa())),
+            outputs: blocks(conv.output.channels) / parts,
+            products: (products * inputs * BLOCK) as f64,
+            transform: (products * inputs) as f64 * SUM,
         };
         let count = cut.count(module.threads());
-        let channel_block = pairs.div_ceil(count) * BLOCK_BYTES;
+        let channel_block = groups.div_ceil(count) * BLOCK_BYTES;
         let layout = Self {
             conv,
+            levels: *levels,
             blocks: (0..count).map(|block| cut.block(block, count)).collect(),
             channel_block,
-            data_slot: channel_block * half + BLOCK_BYTES,
+            data_slot: channel_block * inputs + BLOCK_BYTES,
             product_slot: channel_block + BLOCK_BYTES,
         };
-        for bytes in [layout.scratch(), layout.source_half(), layout.result_half()] {
-            near("half of the layer's channels", bytes)?;
+        let last = |part: usize| part.saturating_mul(parts - 1);
+        for bytes in [layout.scratch(), last(layout.source_part()), last(layout.result_part())] {
+            near("the last part of the layer's channels", bytes)?;
         }
         Ok(layout)
     }
 
-    /// From the first half of the source's channels to the second.
-    fn source_half(&self) -> usize {
-        blocks(self.conv.input.channels) / 2 * self.source_plane()
+    /// Channel blocks in a part of the source.
+    fn inputs(&self) -> usize {
+        blocks(self.conv.input.channels) / self.levels.parts()
+    }
+
+    /// From one part of the source's channels to the next.
+    fn source_part(&self) -> usize {
+        self.inputs() * self.source_plane()
     }
 
     /// From one channel block of the source to the next.
@@ -85,8 +96,8 @@ impl<'a> Layout<'a> {
         self.conv.input.height * self.conv.input.width * BLOCK_BYTES
     }
 
-    /// From the first half of the result's channels to the second.
-    fn result_half(&self) -> usize {
+    /// From one part of the result's channels to the next.
+    fn result_part(&self) -> usize {
         self.outputs() * self.result_plane()
     }
 
@@ -95,26 +106,26 @@ impl<'a> Layout<'a> {
         pixels(self.conv) * BLOCK_BYTES
     }
 
-    /// Pairs of blocks of output channels.
+    /// Channel blocks in a part of the result.
     fn outputs(&self) -> usize {
-        blocks(self.conv.output.channels) / 2
+        blocks(self.conv.output.channels) / self.levels.parts()
     }
 
     fn products_offset(&self) -> usize {
-        PRODUCTS * self.data_slot
+        self.levels.products() * self.data_slot
     }
 
     fn scratch(&self) -> usize {
-        self.products_offset() + PRODUCTS * self.product_slot
+        self.products_offset() + self.levels.products() * self.product_slot
     }
 
-    /// The leaf of the products of so many pairs.
-    fn products(&self, pairs: usize) -> Products {
+    /// The products of so many groups.
+    fn products(&self, groups: usize) -> Products {
         Products {
-            rows: pairs,
-            channels: blocks(self.conv.input.channels) / 2 * BLOCK,
+            rows: groups,
+            channels: self.inputs() * BLOCK,
             channel_block: self.channel_block,
-            kind: Kind { count: PRODUCTS, shared: false },
+            kind: Kind { count: self.levels.products(), shared: false },
             data_slot: self.data_slot,
             product_slot: self.product_slot,
         }

@@ -8,6 +8,7 @@ use rnc::plan::kernel::{
     Activation, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool, PoolKind, Resample, Strassen,
     Window, Winograd,
 };
+use rnc::plan::strassen::Levels;
 
 /// Floating-point operations of one sample.
 pub(crate) fn flops(plan: &Plan) -> u64 {
@@ -56,8 +57,12 @@ pub(crate) fn describe(spec: &KernelSpec) -> String {
             text.push_str(if *residual { " +residual" } else { "" });
             text.push_str(&activation(last));
         }
-        KernelSpec::Strassen(Strassen { conv: Conv { window: w, residual, activation: last, .. } }) => {
+        KernelSpec::Strassen(Strassen { conv: Conv { window: w, residual, activation: last, .. }, levels }) => {
             text.push_str(&window(w));
+            text.push_str(match levels {
+                Levels::One => "",
+                Levels::Two => " levels=2",
+            });
             text.push_str(if *residual { " +residual" } else { "" });
             text.push_str(&activation(last));
         }
