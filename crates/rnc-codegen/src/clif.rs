@@ -74,6 +74,12 @@ pub fn for_count(builder: &mut FunctionBuilder<'_>, count: usize, body: impl FnO
     for_range(builder, (start, end), 1, body);
 }
 
+/// Quotient and remainder of a number that is not negative.
+pub fn divided(builder: &mut FunctionBuilder<'_>, value: Value, by: usize) -> (Value, Value) {
+    let by = builder.ins().iconst(I64, by as i64);
+    (builder.ins().udiv(value, by), builder.ins().urem(value, by))
+}
+
 /// `base + index * scale`, all 64-bit.
 pub fn offset(builder: &mut FunctionBuilder<'_>, base: Value, index: Value, scale: i64) -> Value {
     if scale == 0 {

@@ -21,6 +21,8 @@ pub fn makespan(times: &[f64], threads: usize) -> f64 {
 /// transforms its rows first.
 #[derive(Clone, Copy, Debug)]
 pub struct Blocks {
+    /// How often all of the work is there, one after the other.
+    pub copies: usize,
     /// Rows.
     pub rows: usize,
     /// Most rows in a block.
@@ -40,8 +42,10 @@ const LEAST_ROWS: f64 = 4.0;
 /// What the products of a block take beside those of its rows, in rows: weights come from further away the more often they come. See [`LEAST_ROWS`].
 const WEIGHT_ROWS: f64 = 0.15;
 
-/// More blocks than these times the fewest are not looked at.
+/// More blocks than these times the fewest are not looked at, and not more than so many numbers of blocks: where the fewest are many, they spread well enough.
 const MOST_CUTS: usize = 8;
+/// See [`MOST_CUTS`].
+const MOST_COUNTS: usize = 256;
 
 impl Blocks {
     /// The number of blocks with which so many threads are done first; the fewest that do.
@@ -50,7 +54,7 @@ impl Blocks {
         if threads == 1 {
             return fewest;
         }
-        let counts = fewest..=self.rows.min(fewest * MOST_CUTS);
+        let counts = (fewest..=self.rows.min(fewest * MOST_CUTS)).take(MOST_COUNTS);
         let times = counts.map(|count| (count, self.time(count, threads)));
         // A gain of less than a percent is not worth the smaller blocks.
         let better = |best: (usize, f64), next: (usize, f64)| if next.1 < best.1 * 0.99 { next } else { best };
@@ -63,19 +67,16 @@ impl Blocks {
     }
 
     fn time(&self, count: usize, threads: usize) -> f64 {
-        let rows: Vec<f64> = (0..count).map(|block| self.block(block, count).len() as f64).collect();
         let thread = |thread: usize| {
-            let tasks = range(count * self.outputs, thread, threads);
-            let mut time = 0.0;
-            for (block, rows) in rows.iter().enumerate() {
-                let of_block = block * self.outputs..(block + 1) * self.outputs;
-                let shared = tasks.end.min(of_block.end).saturating_sub(tasks.start.max(of_block.start));
-                if shared > 0 {
-                    let products = shared as f64 * (rows.max(LEAST_ROWS) + WEIGHT_ROWS) * self.products;
-                    time += products + rows * self.transform;
-                }
-            }
-            time
+            let tasks = range(self.copies * count * self.outputs, thread, threads);
+            let blocks = tasks.start / self.outputs..tasks.end.div_ceil(self.outputs);
+            let time = |block: usize| {
+                let rows = self.block(block % count, count).len() as f64;
+                let shared = tasks.end.min((block + 1) * self.outputs) - tasks.start.max(block * self.outputs);
+                shared as f64 * (rows.max(LEAST_ROWS) + WEIGHT_ROWS) * self.products + rows * self.transform
+            };
+            // Without tasks there is nothing to do.
+            if tasks.is_empty() { 0.0 } else { blocks.map(time).sum() }
         };
         (0..threads).map(thread).fold(0.0, f64::max)
     }
@@ -106,7 +107,8 @@ mod tests {
     #[test]
     fn one_thread_has_the_fewest_blocks_and_many_threads_have_more() {
         // 28×28 with 128 channels by F(4×4): 49 tiles, of which 28 fill the registers.
-        let blocks = Blocks { rows: 49, most: 28, outputs: 8, products: 36.0 * 128.0, transform: 36.0 * 8.0 * 5.0 };
+        let blocks =
+            Blocks { copies: 1, rows: 49, most: 28, outputs: 8, products: 36.0 * 128.0, transform: 36.0 * 8.0 * 5.0 };
         assert_eq!(blocks.count(1), 2);
         assert_eq!(blocks.count(2), 2);
         for threads in [3, 5, 8, 16] {

@@ -26,8 +26,8 @@ fn efficiency(isa: Isa, threads: usize) -> f64 {
 fn tasks_spread_evenly_over_1_to_64_threads() {
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_supported()) {
         let found: Vec<f64> = (1..=64).map(|threads| efficiency(isa, threads)).collect();
-        assert!(found.iter().all(|e| *e >= 0.89), "{isa}: {found:?}");
-        assert!([1, 2, 4, 8, 16, 32, 64].iter().all(|threads| found[threads - 1] >= 0.97), "{isa}: {found:?}");
-        assert!(found.iter().sum::<f64>() >= 0.955 * 64.0, "{isa}: {found:?}");
+        assert!(found.iter().all(|e| *e >= 0.87), "{isa}: {found:?}");
+        assert!([1, 2, 4, 8, 16, 32, 64].iter().all(|threads| found[threads - 1] >= 0.95), "{isa}: {found:?}");
+        assert!(found.iter().sum::<f64>() >= 0.95 * 64.0, "{isa}: {found:?}");
     }
 }

@@ -80,6 +80,18 @@ fn channels_that_fill_no_block_agree() {
 }
 
 #[test]
+fn groups_that_fill_blocks_agree() {
+    for tile in [2, 4] {
+        // Groups of 8 in 8, of 4 in 16, of 32 in 16, of 24 in 40, and 16 groups of one.
+        for (groups, channels) in [(4, [32, 32]), (8, [32, 128]), (3, [96, 48]), (4, [96, 160]), (16, [16, 16])] {
+            for stride in [1, 2] {
+                check(&Conv { groups, ..strided(stride, channels, [9, 6], [1; 4]) }, tile, 2);
+            }
+        }
+    }
+}
+
+#[test]
 fn residual_and_activation_agree() {
     for tile in [2, 4] {
         for residual in [false, true] {

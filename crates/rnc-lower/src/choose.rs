@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 
 use rnc_plan::kernel::{Conv, KernelSpec, Source, Strassen, Window, Winograd};
 use rnc_plan::strassen::Levels;
+use rnc_plan::weights::Bundles;
 use rnc_plan::winograd::Filtering;
 use rnc_plan::{Candidate, Choice, Machine, TileSize};
 
@@ -139,7 +140,7 @@ fn levels(conv: &Conv) -> impl Iterator<Item = Levels> {
 fn filterings(conv: &Conv) -> impl Iterator<Item = Filtering> {
     let Window { kernel, stride, dilation, .. } = conv.window;
     let shape = kernel == [3, 3] && stride[0] == stride[1] && dilation == [1, 1];
-    let fits = shape && conv.groups == 1 && conv.source == Source::Blocked;
+    let fits = shape && Bundles::of(conv).is_some() && conv.source == Source::Blocked;
     [4, 2].into_iter().filter(move |_| fits).filter_map(move |tile| Filtering::new(tile, stride[0]))
 }
 
@@ -217,7 +218,8 @@ mod tests {
         let base = layer(64, 56, 1);
         let window = base.window;
         for conv in [
-            Conv { groups: 4, ..base.clone() },
+            Conv { groups: 16, ..base.clone() },
+            Conv { groups: 32, ..layer(1024, 7, 1) },
             Conv { window: Window { stride: [3, 3], ..window }, ..base.clone() },
             Conv { window: Window { stride: [1, 2], ..window }, ..base.clone() },
             Conv { window: Window { dilation: [2, 2], ..window }, ..base.clone() },

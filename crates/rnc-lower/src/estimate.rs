@@ -6,12 +6,15 @@
 use rnc_plan::Machine;
 use rnc_plan::kernel::{Conv, Window, blocks};
 use rnc_plan::strassen::Levels;
-use rnc_plan::weights::weight_blocks;
+use rnc_plan::weights::{Bundles, weight_blocks};
 
 use crate::choose::Algorithm;
 
 /// What the two transforms take for one position of a patch of 16 channels: a load, a store, and the arithmetic of two dimensions.
 const TRANSFORM: f64 = 5.0;
+
+/// What it takes to begin and end the product of a position of a patch with 16 output channels.
+const PRODUCT: f64 = 3.0;
 
 /// What Strassen's sums take for a group of pixels and as many channel blocks: of the source, and of the result with what it takes to begin
 /// and end its products.
@@ -59,8 +62,9 @@ fn multiply_adds(vector: f64, conv: &Conv, algorithm: Algorithm) -> f64 {
             let (positions, points) = (filtering.positions().pow(2) as f64, filtering.points().pow(2) as f64);
             let tile = filtering.tile();
             let tiles = (conv.output.height.div_ceil(tile) * conv.output.width.div_ceil(tile)) as f64;
-            let products = (tiles * positions).max(points * vector) * inputs * outputs;
-            products + tiles * positions * (input_blocks + outputs) * TRANSFORM
+            let bundle = Bundles::of(conv).map_or(inputs, |bundles| bundles.inputs as f64);
+            let products = (tiles * positions).max(points * vector) * bundle * outputs;
+            products + tiles * positions * (input_blocks * TRANSFORM + outputs * (TRANSFORM + PRODUCT))
         }
     }
 }

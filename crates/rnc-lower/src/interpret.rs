@@ -7,7 +7,7 @@ use rnc_plan::kernel::{
     Access, Activation, BLOCK, Binary, Contract, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool,
     PoolKind, Resample, Softmax, Source, Space, Strassen, Strides, Tap, Unary, Window, Winograd, blocks,
 };
-use rnc_plan::weights::{lane_group, weight_blocks};
+use rnc_plan::weights::{Bundles, lane_group, weight_blocks};
 use rnc_plan::{Operand, Plan, footprint};
 
 /// The outputs of a plan on `batch` samples of its inputs.
@@ -81,6 +81,7 @@ fn activate(activation: Activation, x: f32) -> f32 {
 fn winograd(spec: &Winograd, operands: &[Vec<f32>], result: &mut [f32]) {
     let Winograd { conv: Conv { input, output, window, .. }, tile: m } = spec;
     let filtering = spec.filtering().expect("fits");
+    let bundles = Bundles::of(&spec.conv).expect("fits");
     let (data, outcome) = (filtering.data_transform(), filtering.result_transform());
     let (size, points, stride) = (filtering.positions(), filtering.points(), filtering.stride());
     let transform = |by: &[Vec<f64>], matrix: &[f64]| -> Vec<f64> {
@@ -103,13 +104,14 @@ fn winograd(spec: &Winograd, operands: &[Vec<f32>], result: &mut [f32]) {
             .map(|c| transform(&data, &(0..size * size).map(|k| pixel(c, k)).collect::<Vec<_>>()))
             .collect();
         for o in 0..output.channels {
+            let first = o / bundles.outputs * bundles.inputs;
             let weight = |position: usize, c: usize| {
                 let point = filtering.point(position / size) * points + filtering.point(position % size);
-                let vector = (o / BLOCK * points * points + point) * input.channels + c;
+                let vector = (o / BLOCK * points * points + point) * bundles.inputs + c;
                 f64::from(operands[1][vector * BLOCK + o % BLOCK])
             };
             let products: Vec<f64> = (0..size * size)
-                .map(|position| (0..input.channels).map(|c| patches[c][position] * weight(position, c)).sum())
+                .map(|position| (0..bundles.inputs).map(|c| patches[first + c][position] * weight(position, c)).sum())
                 .collect();
             for (k, value) in transform(&outcome, &products).into_iter().enumerate() {
                 let (y, x) = (at[0] + k / m, at[1] + k % m);

@@ -9,7 +9,7 @@ use std::ops::Range;
 use rnc_ir::NodeId;
 use rnc_plan::kernel::{BLOCK, Conv, Source, blocks};
 use rnc_plan::strassen::Levels;
-use rnc_plan::weights::{WeightBlock, weight_blocks};
+use rnc_plan::weights::{Bundles, WeightBlock, weight_blocks};
 use rnc_plan::winograd::{Filtering, WeightTransform};
 use rnc_plan::{ALIGN, Constant, ConstantData};
 
@@ -40,7 +40,7 @@ pub(crate) struct GemmWeights {
 
 enum Request<'g> {
     Conv { name: String, data: &'g [f32], blocks: Vec<WeightBlock>, elements: usize, shape: ConvShape },
-    Winograd { name: String, data: &'g [f32], channels: [usize; 2], filtering: Filtering },
+    Winograd { name: String, filters: Filters<'g>, filtering: Filtering },
     Strassen { name: String, data: &'g [f32], channels: [usize; 2], levels: Levels },
     Gemm { name: String, data: &'g [f32], weights: GemmWeights },
     Vector { name: String, data: Vec<f32> },
@@ -89,10 +89,10 @@ impl<'g> Packer<'g> {
         data: &'g [f32],
         (conv, filtering): (&Conv, Filtering),
     ) -> Option<usize> {
-        let channels = [conv.input.channels, conv.output.channels];
-        winograd_bytes(channels, filtering)?;
+        let filters = Filters::of(conv, data)?;
+        filters.transformed_bytes(filtering)?;
         let name = name.to_owned();
-        Some(self.insert(Key::Winograd(node, filtering), || Request::Winograd { name, data, channels, filtering }))
+        Some(self.insert(Key::Winograd(node, filtering), || Request::Winograd { name, filters, filtering }))
     }
 
     /// The summed weights of a pointwise convolution whose channels are cut into parts of full blocks, from the OIHW constant `node`. `None` if the
@@ -171,8 +171,8 @@ impl Request<'_> {
     fn bytes(&self) -> usize {
         match self {
             Self::Conv { elements, .. } => elements * size_of::<f32>(),
-            Self::Winograd { channels, filtering, .. } => {
-                winograd_bytes(*channels, *filtering).expect("the packer checked the size")
+            Self::Winograd { filters, filtering, .. } => {
+                filters.transformed_bytes(*filtering).expect("the packer checked the size")
             }
             Self::Strassen { channels, levels, .. } => {
                 strassen_bytes(*channels, *levels).expect("the packer checked the size")
@@ -195,7 +195,7 @@ impl Request<'_> {
                     }
                 }
             }
-            Self::Winograd { data, channels, filtering, .. } => pack_winograd(data, *channels, *filtering, out),
+            Self::Winograd { filters, filtering, .. } => pack_winograd(filters, *filtering, out),
             Self::Strassen { data, channels, levels, .. } => pack_strassen(data, *channels, *levels, out),
             Self::Gemm { data, weights, .. } => pack_gemm(data, *weights, out),
             Self::Vector { data, .. } => write(data, out),
@@ -267,26 +267,50 @@ fn interleave(rows: [&[f32]; BLOCK], taps: usize, out: &mut [u8]) {
     }
 }
 
-/// Bytes of the transformed weights of so many channels in and out. `None` on overflow.
-fn winograd_bytes([inputs, outputs]: [usize; 2], filtering: Filtering) -> Option<usize> {
-    blocks(outputs).checked_mul(filtering.points().pow(2))?.checked_mul(inputs)?.checked_mul(VECTOR)
+/// The 3×3 filters of a convolution whose groups come in bundles.
+struct Filters<'g> {
+    /// `[O][channels of a group][3][3]`.
+    data: &'g [f32],
+    outputs: usize,
+    bundles: Bundles,
+    /// Channels of a group, in and out.
+    group: [usize; 2],
 }
 
-/// Packs transformed filters as `[O/16][pair of points][I][16]`.
-fn pack_winograd(data: &[f32], [inputs, outputs]: [usize; 2], filtering: Filtering, out: &mut [u8]) {
+impl<'g> Filters<'g> {
+    fn of(conv: &Conv, data: &'g [f32]) -> Option<Self> {
+        let bundles = Bundles::of(conv)?;
+        let (inputs, outputs) = (conv.input.channels, conv.output.channels);
+        Some(Self { data, outputs, bundles, group: [inputs / conv.groups, outputs / conv.groups] })
+    }
+
+    /// The filter of an output channel and an input channel of its bundle; none if they belong to different groups, or if there is no such output channel.
+    fn get(&self, output: usize, input: usize) -> Option<&[f32; 9]> {
+        let [inputs, outputs] = self.group;
+        let own = output < self.outputs && output % self.bundles.outputs / outputs == input / inputs;
+        own.then(|| &self.data.as_chunks().0[output * inputs + input % inputs])
+    }
+
+    /// Bytes of the transformed weights. `None` on overflow.
+    fn transformed_bytes(&self, filtering: Filtering) -> Option<usize> {
+        let points = filtering.points().pow(2);
+        blocks(self.outputs).checked_mul(points)?.checked_mul(self.bundles.inputs)?.checked_mul(VECTOR)
+    }
+}
+
+/// Packs transformed filters as `[O/16][pair of points][I of a bundle][16]`.
+fn pack_winograd(filters: &Filters<'_>, filtering: Filtering, out: &mut [u8]) {
     let transform = WeightTransform::new(filtering);
     let points = filtering.points().pow(2);
-    let filters = data.as_chunks::<9>().0;
+    let inputs = filters.bundles.inputs;
     // One input channel's points for all lanes, so that whole vectors are written.
     let mut lanes = vec![[0.0f32; BLOCK]; points];
     for (block, out) in out.chunks_exact_mut(points * inputs * VECTOR).enumerate() {
         for input in 0..inputs {
             for lane in 0..BLOCK {
-                match block * BLOCK + lane {
-                    output if output < outputs => {
-                        transform.apply(&filters[output * inputs + input], |p, value| lanes[p][lane] = value);
-                    }
-                    _ => lanes.iter_mut().for_each(|point| point[lane] = 0.0),
+                match filters.get(block * BLOCK + lane, input) {
+                    Some(filter) => transform.apply(filter, |p, value| lanes[p][lane] = value),
+                    None => lanes.iter_mut().for_each(|point| point[lane] = 0.0),
                 }
             }
             for (point, lanes) in lanes.iter().enumerate() {

@@ -191,7 +191,7 @@ pub enum SpecError {
     },
     /// A convolution that Winograd's method does not compute.
     #[error(
-        "Winograd needs a blocked source, a 3×3 kernel, stride 1 or 2, dilation 1, one group, and a tile of 2 or 4: found {found}"
+        "Winograd needs a blocked source, a 3×3 kernel, stride 1 or 2, dilation 1, one group or groups that fill blocks, and a tile of 2 or 4: found {found}"
     )]
     NotWinograd {
         /// What differs.

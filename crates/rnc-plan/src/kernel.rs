@@ -179,11 +179,11 @@ pub struct Conv {
 /// The result is that of [`Winograd::conv`] up to rounding. Its bits depend on the tile and on nothing else: the transforms have a fixed order of
 /// operations, and each product of a position is a sum of one fused multiply-add a channel, in order and in chains ([`crate::chain::amplified`]). Then come `+ bias`, `+ residual` and the activation.
 ///
-/// Weights are `[blocks(out)][(tile + 2)²][channels][16]`, transformed by [`crate::winograd::WeightTransform`]. The other operands are those of
-/// [`Conv`].
+/// Weights are `[blocks(out)][(tile + 2)²][channels][16]`, transformed by [`crate::winograd::WeightTransform`]; the channels are those of the output channels' bundle
+/// ([`crate::weights::Bundles`]), with zeros for channels of other groups. The other operands are those of [`Conv`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Winograd {
-    /// The convolution: blocked source, kernel 3×3, stride 1 or 2 along both axes, dilation 1, one group.
+    /// The convolution: blocked source, kernel 3×3, stride 1 or 2 along both axes, dilation 1, one group or groups that fill blocks.
     pub conv: Conv,
     /// Rows and columns of the result that are computed together: 2 or 4.
     pub tile: usize,

@@ -29,6 +29,39 @@ pub fn lane_group(conv: &Conv) -> Option<usize> {
     (square && conv.source == Source::Blocked).then(|| inputs / groups).filter(|channels| matches!(channels, 1 | 2 | 4))
 }
 
+/// The fewest groups whose channels fill blocks, in and out: a convolution is as many convolutions side by side as it has bundles, if those are taken to have
+/// weights of zero between their groups. Without groups there is one bundle, which need not fill blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bundles {
+    /// Bundles.
+    pub count: usize,
+    /// Input channels of each.
+    pub inputs: usize,
+    /// Output channels of each.
+    pub outputs: usize,
+}
+
+impl Bundles {
+    /// The bundles of a convolution. `None` if the groups do not divide the channels, or if their channels fill no blocks.
+    pub fn of(conv: &Conv) -> Option<Self> {
+        let (inputs, outputs, groups) = (conv.input.channels, conv.output.channels, conv.groups);
+        if groups == 1 {
+            return Some(Self { count: 1, inputs, outputs });
+        }
+        if groups == 0 || !inputs.is_multiple_of(groups) || !outputs.is_multiple_of(groups) {
+            return None;
+        }
+        let fills = |count: usize| {
+            let full = |channels: usize| channels > 0 && (channels / count).is_multiple_of(BLOCK);
+            groups.is_multiple_of(count) && full(inputs) && full(outputs)
+        };
+        // Sixteen groups of any size fill blocks.
+        let together = [1, 2, 4, 8, 16].into_iter().find(|n| groups.is_multiple_of(*n) && fills(groups / n))?;
+        let count = groups / together;
+        Some(Self { count, inputs: inputs / count, outputs: outputs / count })
+    }
+}
+
 /// The blocks of a convolution's packed weights and their total number of elements. `None` if a size overflows, or if the groups do not
 /// divide the channels.
 pub fn weight_blocks(conv: &Conv) -> Option<(Vec<WeightBlock>, usize)> {

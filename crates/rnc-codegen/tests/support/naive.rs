@@ -3,7 +3,7 @@
 
 use rnc_plan::chain;
 use rnc_plan::kernel::{Activation, BLOCK, Conv, Gemm, Pool, PoolKind, Source, Strassen, Winograd, blocks};
-use rnc_plan::weights::{lane_group, weight_blocks};
+use rnc_plan::weights::{Bundles, lane_group, weight_blocks};
 
 pub fn activate(activation: Activation, x: f32) -> f32 {
     match activation {
@@ -107,7 +107,8 @@ pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> 
     let in_pixels = conv.input.height * conv.input.width;
     let out_pixels = extent.height * extent.width;
     let (in_sample, out_sample) = (inputs[0].len() / batch, blocks(extent.channels) * BLOCK * out_pixels);
-    let (channels, stride) = (conv.input.channels, filtering.stride());
+    let stride = filtering.stride();
+    let bundles = Bundles::of(conv).expect("groups that fill blocks");
     let mut result = vec![0.0; batch * out_sample];
     for n in 0..batch {
         for tile in 0..extent.height.div_ceil(m) * extent.width.div_ceil(m) {
@@ -120,19 +121,22 @@ pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> 
                 let inside = y < conv.input.height && x < conv.input.width;
                 if inside { inputs[0][n * in_sample + blocked(c, in_pixels, y * conv.input.width + x)] } else { 0.0 }
             };
-            let data: Vec<Vec<f32>> = (0..channels)
+            let data: Vec<Vec<f32>> = (0..conv.input.channels)
                 .map(|c| {
                     let patch: Vec<f32> = (0..size * size).map(|i| pixel(c, i / size, i % size)).collect();
                     filtering.positions_of(&patch)
                 })
                 .collect();
             for o in 0..blocks(extent.channels) * BLOCK {
+                // Lanes behind the last channel belong to the last bundle.
+                let first = o.min(extent.channels - 1) / bundles.outputs * bundles.inputs;
                 let weight = |p: usize, c: usize| {
                     let point = filtering.point(p / size) * points + filtering.point(p % size);
-                    inputs[1][((o / BLOCK * points * points + point) * channels + c) * BLOCK + o % BLOCK]
+                    inputs[1][((o / BLOCK * points * points + point) * bundles.inputs + c) * BLOCK + o % BLOCK]
                 };
-                let products: Vec<f32> =
-                    (0..size * size).map(|p| product((0..channels).map(|c| (data[c][p], weight(p, c))))).collect();
+                let products: Vec<f32> = (0..size * size)
+                    .map(|p| product((0..bundles.inputs).map(|c| (data[first + c][p], weight(p, c)))))
+                    .collect();
                 let results = filtering.results_of(&products);
                 for (i, value) in results.into_iter().enumerate() {
                     let (y, x) = (at[0] + i / m, at[1] + i % m);

@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use rnc_plan::kernel::KernelSpec;
+
 use super::{check, check_graph, graph};
 
 /// A graph of one node or more on an input `%x`.
@@ -31,6 +33,34 @@ fn convolutions() {
     conv(48, 48, "3,3", 2, ", pad=1, stride=2, activation=clip(-0.5, 0.5)");
     conv(40, 20, "3,3", 5, "");
     conv(16, 16, "2,2", 1, ", pad=[3,4,1,1]");
+}
+
+/// Shapes for which each of the fast algorithms is chosen: weights are packed for it as the kernel reads them.
+#[test]
+fn fast_algorithms() {
+    let algorithm = |c: usize, o: usize, size: usize, kernel: usize, groups: usize| {
+        let plan = check(&format!(
+            "graph @g(%x: f32[N,{c},{size},{size}]) -> (%y) {{
+               @w = random(1) : f32[{o},{},{kernel},{kernel}] @b = random(2) : f32[{o}]
+               %r = relu(%x) %y = conv2d(%r, @w, bias=@b) {{groups={groups}, pad={}}}
+             }}",
+            c / groups,
+            kernel / 2,
+        ));
+        let fast = plan.steps.iter().find_map(|step| match &step.kernel {
+            KernelSpec::Strassen(strassen) => Some(format!("strassen {:?}", strassen.levels)),
+            KernelSpec::Winograd(winograd) => Some(format!("winograd {}", winograd.tile)),
+            _ => None,
+        });
+        fast.unwrap_or_else(|| "direct".to_owned())
+    };
+    assert_eq!(algorithm(160, 160, 9, 1, 1), "strassen One");
+    assert_eq!(algorithm(256, 128, 13, 1, 1), "strassen Two");
+    assert_eq!(algorithm(64, 64, 13, 3, 1), "winograd 4");
+    // Groups of 8, with zeros between them, of 32 and of 48.
+    assert_eq!(algorithm(64, 64, 14, 3, 8), "winograd 4");
+    assert_eq!(algorithm(64, 96, 14, 3, 2), "winograd 4");
+    assert_eq!(algorithm(64, 64, 14, 3, 16), "direct");
 }
 
 #[test]

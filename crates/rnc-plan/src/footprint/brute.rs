@@ -67,11 +67,18 @@ fn conv_ends(conv: &Conv) -> Ends {
     ends
 }
 
-/// The convolution's, but for the weights: every pair of points of every channel.
+/// The convolution's, but for the weights: every pair of points of every channel, or with groups of every channel of as many groups as fill blocks.
 fn winograd_ends(winograd: &Winograd) -> Ends {
     let mut ends = conv_ends(&winograd.conv);
     let points = (winograd.tile + 2).pow(2);
-    let vectors = blocks(winograd.conv.output.channels) * points * winograd.conv.input.channels;
+    let Conv { input, output, groups, .. } = winograd.conv;
+    let bundle = |count: &usize| {
+        let full = |channels: usize| (channels * count).is_multiple_of(groups * BLOCK);
+        groups == 1 || groups.is_multiple_of(*count) && full(input.channels) && full(output.channels)
+    };
+    let together = (1..=groups).find(bundle).expect("the bounds are known");
+    let channels = input.channels * together / groups;
+    let vectors = blocks(winograd.conv.output.channels) * points * channels;
     ends[2] = vectors * BLOCK;
     ends
 }
@@ -338,8 +345,14 @@ proptest! {
     }
 
     #[test]
-    fn winograd_is_bounded_as_its_convolution_is(conv in small_conv(), tile in 0..5usize, stride in 1..4usize) {
+    fn winograd_is_bounded_as_its_convolution_is(
+        conv in small_conv(), tile in 0..5usize, stride in 1..4usize, groups in 1..65usize, channels in pair(1..17), grouped in any::<bool>(),
+    ) {
         let mut conv = conv;
+        if grouped {
+            conv.groups = groups;
+            (conv.input.channels, conv.output.channels) = (channels[0] * groups, channels[1] * groups);
+        }
         conv.window = Window { kernel: [3, 3], stride: [stride; 2], dilation: [1, 1], ..conv.window };
         let spec = Winograd { conv, tile };
         let Ok(bounds) = bounds(&KernelSpec::Winograd(spec.clone())) else { return Ok(()) };

@@ -3,7 +3,7 @@
 use super::{Footprint, SpecError, at_most, elements};
 use crate::kernel::{BLOCK, Conv, Extent, Pool, PoolKind, Source, Strassen, Window, Winograd, blocks};
 use crate::limits::{MAX_CHANNELS, MAX_CONV_TAPS, MAX_EXTENT, MAX_PAD, MAX_POOL_TAPS};
-use crate::weights::weight_blocks;
+use crate::weights::{Bundles, weight_blocks};
 
 /// A window may lie wholly on padding, before the source or behind it: the result is the bias there.
 pub(super) fn conv(conv: &Conv) -> Result<Vec<Footprint>, SpecError> {
@@ -36,22 +36,22 @@ pub(super) fn conv(conv: &Conv) -> Result<Vec<Footprint>, SpecError> {
 
 /// As the convolution, but for the weights.
 pub(super) fn winograd(spec: &Winograd) -> Result<Vec<Footprint>, SpecError> {
-    let Conv { source, groups, window, .. } = spec.conv;
+    let Conv { source, window, .. } = spec.conv;
     let needs = [
         (source == Source::Blocked, "a planar source"),
         (window.kernel == [3, 3], "another kernel"),
         (matches!(window.stride, [1, 1] | [2, 2]), "another stride"),
         (window.dilation == [1, 1], "another dilation"),
-        (groups == 1, "groups"),
         (spec.filtering().is_some(), "another tile"),
     ];
     if let Some((_, found)) = needs.into_iter().find(|(met, _)| !met) {
         return Err(SpecError::NotWinograd { found });
     }
     let mut footprints = conv(&spec.conv)?;
+    let bundles = Bundles::of(&spec.conv).ok_or(SpecError::NotWinograd { found: "groups that fill no blocks" })?;
     let positions = (spec.tile + 2) * (spec.tile + 2);
     let Extent { channels, .. } = spec.conv.output;
-    let weights = elements("weights", &[blocks(channels), positions, spec.conv.input.channels, BLOCK])?;
+    let weights = elements("weights", &[blocks(channels), positions, bundles.inputs, BLOCK])?;
     footprints[2] = Footprint::shared("weights", weights);
     Ok(footprints)
 }

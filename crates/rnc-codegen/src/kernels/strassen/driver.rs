@@ -13,7 +13,7 @@ use rnc_plan::kernel::BLOCK;
 use super::super::epilogue::Epilogue;
 use super::sums::{self, Data, Outcome};
 use super::{Layout, pixels, products};
-use crate::clif::{MEMORY, for_range, offset};
+use crate::clif::{MEMORY, divided, for_range, offset};
 use crate::error::{CodegenError, near};
 use crate::module::{KernelArguments, ModuleBuilder, Table};
 use crate::panels::BLOCK_BYTES;
@@ -150,12 +150,8 @@ pub(super) fn write(
     let none = builder.ins().iconst(I64, -1);
     builder.def_var(summed, none);
     for_range(builder, (arguments.begin, arguments.end), 1, |builder, task| {
-        let outputs = builder.ins().iconst(I64, layout.outputs() as i64);
-        let group = builder.ins().udiv(task, outputs);
-        let output = builder.ins().urem(task, outputs);
-        let count = builder.ins().iconst(I64, layout.blocks.len() as i64);
-        let sample = builder.ins().udiv(group, count);
-        let block = builder.ins().urem(group, count);
+        let (group, output) = divided(builder, task, layout.outputs());
+        let (sample, block) = divided(builder, group, layout.blocks.len());
         let row = offset(builder, table, block, BLOCK_WORDS * 8);
         let word = |builder: &mut FunctionBuilder<'_>, index: i32| builder.ins().load(I64, MEMORY, row, index * 8);
         let call = |builder: &mut FunctionBuilder<'_>, leaf: i32, pointers: [Value; 5]| {

@@ -58,6 +58,7 @@ impl<'a> Layout<'a> {
         let groups = pixels(conv).div_ceil(parts);
         let inputs = blocks(conv.input.channels) / parts;
         let cut = Blocks {
+            copies: 1,
             rows: groups,
             most: (DATA_BYTES / (products * inputs * BLOCK_BYTES)).clamp(1, most_rows(module.isa())),
             outputs: blocks(conv.output.channels) / parts,

@@ -5,14 +5,14 @@ use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{InstBuilder, SigRef, Value};
 use cranelift_frontend::FunctionBuilder;
 use cranelift_module::DataId;
-use rnc_plan::kernel::{BLOCK, blocks};
+use rnc_plan::kernel::{BLOCK, Extent, blocks};
 
 use super::super::products::Kind;
 use super::Layout;
 use super::leaves::Leaves;
 use super::slots::{self, Run};
 use super::transform;
-use crate::clif::{MEMORY, for_range, offset};
+use crate::clif::{MEMORY, divided, for_range, offset};
 use crate::error::CodegenError;
 use crate::module::{KernelArguments, ModuleBuilder, Table};
 use crate::panels::BLOCK_BYTES;
@@ -47,7 +47,7 @@ impl Tables {
                 kinds.push(*kind);
                 kinds.len() - 1
             });
-            let point = layout.conv.input.channels * BLOCK_BYTES;
+            let point = layout.bundles.inputs * BLOCK_BYTES;
             let places = [slot * layout.data_slot, weights * point, slot * layout.product_slot, (2 + number) * 8];
             run_rows.numbers(places.map(|bytes| bytes as i64));
         }
@@ -128,17 +128,16 @@ pub(super) fn write(
         products: builder.ins().iadd_imm_s(arguments.scratch, layout.products_offset() as i64),
         spill: builder.ins().iadd_imm_s(arguments.scratch, layout.spill_offset() as i64),
     };
-    // The block of tiles whose pixels are in the scratch memory, counted over all samples.
+    // The block of tiles whose pixels are in the scratch memory, counted over all bundles of all samples.
     let transformed = builder.declare_var(I64);
     let none = builder.ins().iconst(I64, -1);
     builder.def_var(transformed, none);
     for_range(builder, (arguments.begin, arguments.end), 1, |builder, task| {
-        let outputs = builder.ins().iconst(I64, blocks(layout.conv.output.channels) as i64);
-        let group = builder.ins().udiv(task, outputs);
-        let output = builder.ins().urem(task, outputs);
-        let count = builder.ins().iconst(I64, layout.blocks.len() as i64);
-        let sample = builder.ins().udiv(group, count);
-        let block = builder.ins().urem(group, count);
+        let outputs = blocks(layout.bundles.outputs);
+        let (group, output) = divided(builder, task, outputs);
+        let (bundle, block) = divided(builder, group, layout.blocks.len());
+        let (sample, bundle) = divided(builder, bundle, layout.bundles.count);
+        let output = offset(builder, output, bundle, outputs as i64);
         let row = offset(builder, bases.blocks, block, tables.block_words * 8);
         let [first, end] = [0, 1].map(|word| builder.ins().load(I64, MEMORY, row, word * 8));
 
@@ -150,7 +149,7 @@ pub(super) fn write(
         builder.ins().brif(fresh, transform, &[], multiply, &[]);
         builder.switch_to_block(transform);
         builder.seal_block(transform);
-        bases.transform_pixels(builder, sample, [first, end]);
+        bases.transform_pixels(builder, [sample, bundle], [first, end]);
         builder.ins().jump(multiply, &[]);
         builder.switch_to_block(multiply);
         builder.seal_block(multiply);
@@ -175,9 +174,12 @@ impl Bases<'_> {
         });
     }
 
-    fn transform_pixels(&self, builder: &mut FunctionBuilder<'_>, sample: Value, tiles: [Value; 2]) {
+    fn transform_pixels(&self, builder: &mut FunctionBuilder<'_>, [sample, bundle]: [Value; 2], tiles: [Value; 2]) {
+        let Extent { height, width, .. } = self.layout.conv.input;
         let bytes = self.layout.conv.input.blocked_len().expect("the plan's verifier checked the sizes") * 4;
         let x = offset(builder, self.x, sample, bytes as i64);
+        let channels = blocks(self.layout.bundles.inputs) * height * width * BLOCK_BYTES;
+        let x = offset(builder, x, bundle, channels as i64);
         self.for_tiles(builder, tiles, |builder, row, place| {
             let patch = builder.ins().load(I64, MEMORY, row, 0);
             let leaf = builder.ins().load(I64, MEMORY, row, 16);
@@ -191,7 +193,7 @@ impl Bases<'_> {
     /// Calls the leaf of every run for a block of tiles, which is a row of the table, and a block of output channels.
     fn multiply(&self, builder: &mut FunctionBuilder<'_>, runs: i64, (block, output): (Value, Value)) {
         let points = self.layout.filtering.points();
-        let weight_bytes = points * points * self.layout.conv.input.channels * BLOCK_BYTES;
+        let weight_bytes = points * points * self.layout.bundles.inputs * BLOCK_BYTES;
         let weights = offset(builder, self.weights, output, weight_bytes as i64);
         let [first, end] = [0, runs].map(|run| builder.ins().iconst(I64, run));
         for_range(builder, (first, end), 1, |builder, run| {

@@ -54,7 +54,7 @@ impl Leaves {
             filtering,
             inside: [inside(0, input.height), inside(1, input.width)],
             row: (input.width * BLOCK_BYTES) as i32,
-            blocks: blocks(input.channels),
+            blocks: blocks(layout.bundles.inputs),
             block_x: (input.height * input.width * BLOCK_BYTES) as i32,
             block_out: layout.channel_block as i32,
             slot: layout.data_slot as i32,
@@ -79,7 +79,7 @@ impl Leaves {
                 let name = format!("winograd{}.products{tiles}", layout.filtering.tile());
                 let products = Products {
                     rows: *tiles,
-                    channels: layout.conv.input.channels,
+                    channels: layout.bundles.inputs,
                     channel_block: layout.channel_block,
                     kind: *kind,
                     data_slot: layout.data_slot,

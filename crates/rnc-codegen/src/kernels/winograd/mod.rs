@@ -1,7 +1,7 @@
 //! Winograd's convolution: transforms patches of pixels, multiplies position by position, transforms back.
 //!
 //! The tiles of a sample are cut into blocks whose transformed pixels stay in the second-level cache. A task is one block of tiles and one block of
-//! 16 output channels; a run of tasks of the same block of tiles transforms its pixels once. Transformed pixels lie in the thread's scratch memory as
+//! 16 output channels; a run of tasks of the same block of tiles, and of the same bundle of groups, transforms its pixels once. Transformed pixels lie in the thread's scratch memory as
 //! `[slot][channel block][tile][16]`, products as `[slot][tile][16]`, a slot being a position's place; a vector is left free between slots, lest all of
 //! them fall into one set of the cache.
 
@@ -11,6 +11,7 @@ mod slots;
 mod transform;
 
 use rnc_plan::kernel::{Conv, Winograd, blocks};
+use rnc_plan::weights::Bundles;
 use rnc_plan::winograd::Filtering;
 
 use super::products::most_rows;
@@ -31,9 +32,10 @@ const TRANSFORM: f64 = 5.0;
 pub fn compile(module: &mut ModuleBuilder, winograd: &Winograd) -> Result<Kernel, CodegenError> {
     let layout = Layout::new(module, winograd)?;
     let tables = Tables::new(module, &layout)?;
-    let Conv { input, output, .. } = winograd.conv;
+    let Conv { input, output, groups, .. } = winograd.conv;
     let stride = winograd.conv.window.stride[0];
-    let name = format!("winograd{}s{stride}.{}to{}", winograd.tile, input.channels, output.channels);
+    let grouped = if groups > 1 { format!("g{groups}") } else { String::new() };
+    let name = format!("winograd{}s{stride}{grouped}.{}to{}", winograd.tile, input.channels, output.channels);
     let function = module.kernel(&name, |module, builder, arguments| {
         driver::write(module, builder, (&layout, &tables), arguments);
         Ok(())
@@ -46,6 +48,7 @@ pub fn compile(module: &mut ModuleBuilder, winograd: &Winograd) -> Result<Kernel
 struct Layout<'a> {
     conv: &'a Conv,
     filtering: Filtering,
+    bundles: Bundles,
     /// Tiles in a row of the result.
     across: usize,
     /// Blocks of tiles, as ranges of tile numbers.
@@ -62,13 +65,15 @@ impl<'a> Layout<'a> {
         let filtering = winograd.filtering().expect("the plan's verifier checked the tile and the stride");
         let patch = filtering.positions();
         let (down, across) = (conv.output.height.div_ceil(m), conv.output.width.div_ceil(m));
-        let tile_bytes = patch * patch * blocks(conv.input.channels) * BLOCK_BYTES;
-        let inputs = blocks(conv.input.channels);
+        let bundles = Bundles::of(conv).expect("the plan's verifier checked the groups");
+        let inputs = blocks(bundles.inputs);
+        let tile_bytes = patch * patch * inputs * BLOCK_BYTES;
         let cut = Blocks {
+            copies: bundles.count,
             rows: down * across,
             most: (DATA_BYTES / tile_bytes).clamp(1, most_rows(module.isa())),
-            outputs: blocks(conv.output.channels),
-            products: (patch * patch * conv.input.channels) as f64,
+            outputs: blocks(bundles.outputs),
+            products: (patch * patch * bundles.inputs) as f64,
             transform: (patch * patch * inputs) as f64 * TRANSFORM,
         };
         let count = cut.count(module.threads());
@@ -77,10 +82,11 @@ impl<'a> Layout<'a> {
         let layout = Self {
             conv,
             filtering,
+            bundles,
             across,
             blocks: (0..count).map(|block| cut.block(block, count)).collect(),
             channel_block,
-            data_slot: channel_block * blocks(conv.input.channels) + BLOCK_BYTES,
+            data_slot: channel_block * inputs + BLOCK_BYTES,
             product_slot: channel_block + BLOCK_BYTES,
         };
         let plane = conv.input.height.max(conv.output.height) * conv.input.width.max(conv.output.width) * BLOCK_BYTES;
