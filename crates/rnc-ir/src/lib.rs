@@ -11,6 +11,7 @@ pub mod op;
 pub mod parse;
 pub mod print;
 pub mod resize;
+pub mod suffix;
 pub mod types;
 pub mod verify;
 
@@ -20,5 +21,6 @@ pub use infer::{TypeError, infer, window_output};
 pub use op::Op;
 pub use parse::{ParseError, parse, parse_with};
 pub use print::print;
+pub use suffix::Suffixes;
 pub use types::{DType, Dim, Shape, Tensor, TensorData, TensorType};
 pub use verify::{Verified, VerifyError, verify};

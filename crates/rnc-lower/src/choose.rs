@@ -219,7 +219,6 @@ mod tests {
         let window = base.window;
         for conv in [
             Conv { groups: 16, ..base.clone() },
-            Conv { groups: 32, ..layer(1024, 7, 1) },
             Conv { window: Window { stride: [3, 3], ..window }, ..base.clone() },
             Conv { window: Window { stride: [1, 2], ..window }, ..base.clone() },
             Conv { window: Window { dilation: [2, 2], ..window }, ..base.clone() },

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use rnc_ir::op::Unary;
-use rnc_ir::{DType, Graph, NodeId, Op, Shape};
+use rnc_ir::{DType, Graph, NodeId, Op, Shape, Suffixes};
 
 use crate::error::Fault;
 use crate::shape_arithmetic::{self, Array, Elem, MAX_ELEMENTS};
@@ -44,8 +44,8 @@ pub(crate) struct State {
     pub used: HashSet<String>,
     /// All names of values in the model: names for helper nodes stay clear of them.
     pub names: HashSet<String>,
-    /// By a name that helpers share: the suffix to try next.
-    next_suffix: HashMap<String, usize>,
+    /// Of names that helpers share.
+    suffixes: Suffixes,
     /// The model's folder, where external data lies.
     pub base_dir: Option<PathBuf>,
     constants: Vec<Constant>,
@@ -61,7 +61,7 @@ impl State {
             values: HashMap::new(),
             used: HashSet::new(),
             names: HashSet::new(),
-            next_suffix: HashMap::new(),
+            suffixes: Suffixes::default(),
             base_dir,
             constants: Vec::new(),
             made: 0,
@@ -191,18 +191,9 @@ impl State {
 
     /// A name for a helper node that no value of the model has.
     pub(crate) fn helper_name(&mut self, base: &str) -> String {
-        if self.names.insert(base.to_owned()) {
-            return base.to_owned();
-        }
-        // The count makes thousands of helpers of one name cheap; the loop is for names that end in a number themselves.
-        let next = self.next_suffix.entry(base.to_owned()).or_insert(1);
-        loop {
-            let name = format!("{base}.{next}");
-            *next += 1;
-            if self.names.insert(name.clone()) {
-                return name;
-            }
-        }
+        let name = self.suffixes.free(base, |name| self.names.contains(name));
+        self.names.insert(name.clone());
+        name
     }
 }
 

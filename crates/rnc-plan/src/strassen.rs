@@ -167,10 +167,12 @@ impl Levels {
 
 fn sum<T: Add<Output = T> + Sub<Output = T>>(terms: &[Term], value: impl Fn(usize) -> T) -> T {
     let (first, rest) = terms.split_first().expect("a sum has terms");
-    rest.iter().fold(value(first.of), |sum, term| match term.negative {
-        true => sum - value(term.of),
-        false => sum + value(term.of),
-    })
+    rest.iter().fold(
+        value(first.of),
+        |sum, term| {
+            if term.negative { sum - value(term.of) } else { sum + value(term.of) }
+        },
+    )
 }
 
 #[cfg(test)]

@@ -250,7 +250,8 @@ impl Random {
         ArrayD::from_shape_simple_fn(dims, || self.next())
     }
 
-    fn next(&mut self) -> f32 {
+    /// The next number.
+    pub(crate) fn next(&mut self) -> f32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -26,15 +26,18 @@ pub fn step_times(session: &Session, batch: usize, runs: usize) -> Result<Vec<St
     let plan = session.plan();
     let mut random = Random::new(0);
     let len = |port: &Port| port.sample_len().unwrap_or(0).saturating_mul(batch);
-    for port in plan.inputs.iter().chain(&plan.outputs) {
-        // Only to find out: what follows ends the process when there is no memory.
-        let tried = Vec::<f32>::new().try_reserve_exact(len(port));
-        tried.map_err(|_| RunError::Memory { batch, error: std::io::ErrorKind::OutOfMemory.into() })?;
-    }
-    let inputs: Vec<_> =
-        plan.inputs.iter().map(|port| random.array(&[len(port)]).into_raw_vec_and_offset().0).collect();
+    // Zeros for a port, unless there is no memory for them.
+    let zeros = |port: &Port| {
+        let mut data = Vec::new();
+        let reserved = data.try_reserve_exact(len(port));
+        reserved.map_err(|_| RunError::Memory { batch, error: std::io::ErrorKind::OutOfMemory.into() })?;
+        data.resize(len(port), 0.0f32);
+        Ok(data)
+    };
+    let mut inputs = plan.inputs.iter().map(zeros).collect::<Result<Vec<_>, RunError>>()?;
+    inputs.iter_mut().flatten().for_each(|x| *x = random.next());
     let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-    let mut outputs: Vec<Vec<f32>> = plan.outputs.iter().map(|port| vec![0.0; len(port)]).collect();
+    let mut outputs = plan.outputs.iter().map(zeros).collect::<Result<Vec<_>, RunError>>()?;
     let mut outputs: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
     let mut workspace = session.measuring_workspace();
     let mut times = vec![Vec::with_capacity(runs); plan.steps.len()];

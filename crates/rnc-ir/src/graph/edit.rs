@@ -119,18 +119,7 @@ impl Graph {
 
     fn free_name(&mut self, wanted: &str) -> String {
         let wanted = if wanted.is_empty() { "value" } else { wanted };
-        if !self.names.contains_key(wanted) {
-            return wanted.to_owned();
-        }
-        // The count makes a million values of one name cheap; the loop is for names that end in a number themselves.
-        let next = self.next_suffix.entry(wanted.to_owned()).or_insert(1);
-        loop {
-            let name = format!("{wanted}.{next}");
-            *next += 1;
-            if !self.names.contains_key(&name) {
-                return name;
-            }
-        }
+        self.suffixes.free(wanted, |name| self.names.contains_key(name))
     }
 
     fn insert(&mut self, name: &str, op: Op, operands: &[NodeId], ty: TensorType) -> NodeId {

@@ -16,6 +16,7 @@ use petgraph::visit::{EdgeRef, NodeIndexable};
 use petgraph::{Incoming, Outgoing};
 
 use crate::op::Op;
+use crate::suffix::Suffixes;
 use crate::types::{Tensor, TensorType};
 
 /// Names a node and the value it computes. Stays valid until that node is removed.
@@ -93,8 +94,8 @@ pub struct Graph {
     inputs: Vec<NodeId>,
     outputs: Vec<Output>,
     next_serial: usize,
-    /// The suffix to try first for a name that is taken.
-    next_suffix: HashMap<String, usize>,
+    /// Of names that are taken.
+    suffixes: Suffixes,
 }
 
 impl Graph {
@@ -107,7 +108,7 @@ impl Graph {
             inputs: Vec::new(),
             outputs: Vec::new(),
             next_serial: 0,
-            next_suffix: HashMap::new(),
+            suffixes: Suffixes::default(),
         }
     }
 
