@@ -109,12 +109,11 @@ fn sums_of_group(data: &Data, run: &Run, e: &mut dyn Emitter) {
 fn products_of_quarters(data: &Data, first: usize, e: &mut dyn Emitter) {
     for (product, terms) in DATA.iter().enumerate() {
         let to = Address::new(Pointer::Out, (first + product) as i32 * data.slot);
-        match terms {
-            [only] => e.store(to, QUARTERS[only.of]),
-            _ => {
-                sum_of(e, SUM, terms, &QUARTERS);
-                e.store(to, SUM);
-            }
+        if let [only] = terms {
+            e.store(to, QUARTERS[only.of]);
+        } else {
+            sum_of(e, SUM, terms, &QUARTERS);
+            e.store(to, SUM);
         }
     }
 }
