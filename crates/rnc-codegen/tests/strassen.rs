@@ -25,7 +25,9 @@ fn conv([inputs, outputs]: [usize; 2], [height, width]: [usize; 2], stride: [usi
 }
 
 fn check(conv: &Conv, batch: usize) {
-    Levels::ALL.into_iter().for_each(|levels| check_levels(conv, levels, batch));
+    for levels in Levels::ALL {
+        check_levels(conv, levels, batch);
+    }
 }
 
 fn check_levels(conv: &Conv, levels: Levels, batch: usize) {
