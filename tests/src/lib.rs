@@ -1,1 +1,4 @@
-//! Home of the tests that see every crate; nothing lives here but them.
+//! Tests that see every crate, and what they share.
+
+pub mod fuzz;
+pub mod random;

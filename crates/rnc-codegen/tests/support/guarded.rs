@@ -1,4 +1,4 @@
-//! Memory that ends where an inaccessible page begins: one element too far is a fault.
+//! Memory between inaccessible pages: one element behind its end, or a page before its start, is a fault.
 #![allow(unsafe_code, reason = "guard pages are made with mmap and mprotect")]
 #![allow(clippy::cast_ptr_alignment, reason = "the address is a page's less a multiple of four")]
 
@@ -14,8 +14,8 @@ const PAGE: usize = 4096;
 
 impl Guarded {
     pub fn new(values: &[f32]) -> Self {
-        let bytes = (values.len() * 4).next_multiple_of(PAGE) + PAGE;
-        // SAFETY: a fresh anonymous mapping; its last page is taken away right below.
+        let bytes = PAGE + (values.len() * 4).next_multiple_of(PAGE) + PAGE;
+        // SAFETY: a fresh anonymous mapping; its first and its last page are taken away right below.
         let map = unsafe {
             let map = libc::mmap(
                 std::ptr::null_mut(),
@@ -26,7 +26,9 @@ impl Guarded {
                 0,
             );
             assert_ne!(map, libc::MAP_FAILED);
-            assert_eq!(libc::mprotect(map.cast::<u8>().add(bytes - PAGE).cast(), PAGE, libc::PROT_NONE), 0);
+            for page in [0, bytes - PAGE] {
+                assert_eq!(libc::mprotect(map.cast::<u8>().add(page).cast(), PAGE, libc::PROT_NONE), 0);
+            }
             NonNull::new(map.cast::<u8>()).expect("mmap gives no null")
         };
         let mut guarded = Self { map, bytes, len: values.len() };
@@ -40,9 +42,13 @@ impl Guarded {
         unsafe { self.map.as_ptr().add(self.bytes - PAGE - self.len * 4) }
     }
 
-    pub fn values(&mut self) -> Vec<f32> {
+    pub fn slice_mut(&mut self) -> &mut [f32] {
         // SAFETY: as in `new`.
-        unsafe { std::slice::from_raw_parts(self.address().cast::<f32>(), self.len).to_vec() }
+        unsafe { std::slice::from_raw_parts_mut(self.address().cast::<f32>(), self.len) }
+    }
+
+    pub fn values(&mut self) -> Vec<f32> {
+        self.slice_mut().to_vec()
     }
 }
 
