@@ -28,8 +28,13 @@ pub fn text(bytes: &[u8]) -> bool {
     let Some(graph) = std::str::from_utf8(bytes).ok().and_then(|text| rnc_ir::parse(text).ok()) else { return false };
     let printed = rnc_ir::print(&graph);
     let again = rnc_ir::parse(&printed).unwrap_or_else(|error| panic!("{error}, in what was printed:\n{printed}"));
-    assert_eq!(rnc_ir::print(&again), printed);
+    assert_eq!(without_hashes(&rnc_ir::print(&again)), without_hashes(&printed));
     compile(graph)
+}
+
+/// Printed constants without their hashes: reading makes elements up, which have others.
+fn without_hashes(text: &str) -> Vec<&str> {
+    text.lines().map(|line| line.split_once("hash=").map_or(line, |(before, _)| before)).collect()
 }
 
 fn compile(graph: rnc_ir::Graph) -> bool {

@@ -171,10 +171,10 @@ fn change_content(content: &mut Content, rng: &mut Rng) {
             *four = floats[rng.usize(..floats.len())].to_le_bytes();
         }
         Content::Bytes(old) => *old = packed(old, rng).unwrap_or_else(|| bytes(old, rng)),
-        Content::Message(fields) => {
-            let place = rng.usize(..count(fields));
-            change(fields, place, rng);
-        }
+        Content::Message(fields) => match count(fields) {
+            0 => {}
+            places => change(fields, rng.usize(..places), rng),
+        },
     }
 }
 
