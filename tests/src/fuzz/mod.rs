@@ -1,43 +1,78 @@
 //! What rnc is fed from outside, made wrong on purpose: plans, ONNX models, graphs as text.
 //!
-//! Each function takes bytes and returns whether they were accepted; what rnc does wrong is a panic, a signal, or a hang. `fuzz/` calls them under libFuzzer;
-//! `tests/tests/fuzz.rs` with mutants of random programs.
+//! What rnc does wrong is a panic, a signal, or a hang. `tests/tests/fuzz.rs` feeds some thousand mutants of random programs, `examples/fuzz_mutants.rs` as many as
+//! one has time for.
 
 #[path = "../../../crates/rnc-codegen/tests/support/guarded.rs"]
 #[allow(missing_docs, dead_code, reason = "it is a helper of tests, and they use all of it")]
 mod guarded;
 mod plan;
-pub mod wire;
+mod text;
+mod wire;
 
+use fastrand::Rng;
 use rnc::CompileOptions;
+use rnc_ir::Graph;
 use rnc_onnx::ImportOptions;
-
-pub use plan::{header, plan};
 
 /// Models and graphs are compiled if their values have so many elements at the most, since the passes fold constants and lowering packs weights.
 const MOST_ELEMENTS: usize = 1 << 22;
 
-/// An ONNX model: imports it, and compiles what was imported.
-pub fn onnx(bytes: &[u8]) -> bool {
-    let Ok(graph) = rnc_onnx::import_bytes(bytes, None, &ImportOptions::default()) else { return false };
-    compile(graph)
+/// Something that rnc is fed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The header message of a plan file. What is accepted is compiled and run.
+    Plan,
+    /// An ONNX model. What is imported is compiled.
+    Model,
+    /// A graph in the text syntax. What is parsed is compiled.
+    Text,
 }
 
-/// A graph in the text syntax: parses and compiles it; what is printed is read back as the same.
-pub fn text(bytes: &[u8]) -> bool {
-    let Some(graph) = std::str::from_utf8(bytes).ok().and_then(|text| rnc_ir::parse(text).ok()) else { return false };
-    let printed = rnc_ir::print(&graph);
-    let again = rnc_ir::parse(&printed).unwrap_or_else(|error| panic!("{error}, in what was printed:\n{printed}"));
-    assert_eq!(without_hashes(&rnc_ir::print(&again)), without_hashes(&printed));
-    compile(graph)
+impl Kind {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Plan, Self::Model, Self::Text];
+
+    /// A name for files and command lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Model => "model",
+            Self::Text => "text",
+        }
+    }
+
+    /// What a graph is in this form, if it can be.
+    pub fn sound(self, graph: &Graph) -> Option<Vec<u8>> {
+        match self {
+            Self::Plan => plan::header(&rnc::compile_graph(graph.clone(), &CompileOptions::default()).ok()?),
+            Self::Model => rnc_onnx::export(graph).ok(),
+            Self::Text => Some(graph.to_string().into_bytes()),
+        }
+    }
+
+    /// A changed copy.
+    pub fn mutant(self, of: &[u8], rng: &mut Rng) -> Vec<u8> {
+        match self {
+            Self::Plan | Self::Model => wire::mutant(of, rng),
+            Self::Text => text::mutant(of, rng),
+        }
+    }
+
+    /// Feeds it to rnc. Whether it was accepted.
+    ///
+    /// # Panics
+    /// If rnc does, or if it contradicts itself: if its verifier refuses what it compiled, or if what it printed reads differently.
+    pub fn feed(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Plan => plan::feed(bytes),
+            Self::Model => rnc_onnx::import_bytes(bytes, None, &ImportOptions::default()).is_ok_and(compile),
+            Self::Text => text::parse(bytes).is_some_and(compile),
+        }
+    }
 }
 
-/// Printed constants without their hashes: reading makes elements up, which have others.
-fn without_hashes(text: &str) -> Vec<&str> {
-    text.lines().map(|line| line.split_once("hash=").map_or(line, |(before, _)| before)).collect()
-}
-
-fn compile(graph: rnc_ir::Graph) -> bool {
+fn compile(graph: Graph) -> bool {
     let elements = |id| graph.ty(id).shape.elements().map_or(usize::MAX, |(n, _)| n);
     if graph.ids().map(elements).fold(0usize, usize::saturating_add) > MOST_ELEMENTS {
         return false;

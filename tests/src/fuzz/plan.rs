@@ -20,8 +20,8 @@ const DATA: usize = 1 << 20;
 const MOST_FLOPS: u64 = 3_000_000;
 const MOST_ELEMENTS: usize = 1 << 20;
 
-/// The header message of a plan. `None` if its data are larger than those that [`plan`] puts behind it.
-pub fn header(plan: &Plan) -> Option<Vec<u8>> {
+/// The header message of a plan. `None` if its data are larger than those that [`feed`] puts behind it.
+pub(super) fn header(plan: &Plan) -> Option<Vec<u8>> {
     let verified = rnc_plan::verify(plan).ok()?;
     let bytes = file::to_bytes(verified).ok()?;
     let size = usize::try_from(u64::from_le_bytes(bytes[16..24].try_into().ok()?)).ok()?;
@@ -30,7 +30,7 @@ pub fn header(plan: &Plan) -> Option<Vec<u8>> {
 
 /// A plan file with this header message and sound checksums: if the verifier accepts it, every step is compiled for every instruction set and run on operands between
 /// guard pages, and then the whole plan is run.
-pub fn plan(header: &[u8]) -> bool {
+pub(super) fn feed(header: &[u8]) -> bool {
     let Ok(plan) = file::from_bytes(&bytes(header)) else { return false };
     let mut rng = Rng::with_seed(header.len() as u64);
     for step in &plan.steps {

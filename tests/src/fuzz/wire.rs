@@ -23,7 +23,7 @@ enum Content {
 const DEPTH: usize = 12;
 
 /// The message with one to four changes. Bytes that are no message are changed as bytes.
-pub fn mutate(message: &[u8], rng: &mut Rng) -> Vec<u8> {
+pub(super) fn mutant(message: &[u8], rng: &mut Rng) -> Vec<u8> {
     let Some(mut fields) = parse(message, 0) else { return bytes(message, rng) };
     for _ in 0..rng.usize(1..5) {
         let places = count(&fields);
@@ -228,13 +228,11 @@ fn bytes(old: &[u8], rng: &mut Rng) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fuzz::Kind;
 
     #[test]
     fn a_message_comes_back_as_it_was() {
-        let header = super::super::header(
-            &rnc::compile_graph(crate::random::program(3).graph, &rnc::CompileOptions::default()).unwrap(),
-        );
-        let header = header.unwrap();
+        let header = Kind::Plan.sound(&crate::random::program(3).graph).unwrap();
         let mut out = Vec::new();
         write(&parse(&header, 0).unwrap(), &mut out);
         assert_eq!(out, header);
@@ -244,7 +242,7 @@ mod tests {
     fn mutants_are_messages_and_differ() {
         let message = [0x08, 0x96, 0x01, 0x12, 0x04, 0x08, 0x01, 0x10, 0x02];
         let mut rng = Rng::with_seed(1);
-        let mutants: Vec<Vec<u8>> = (0..200).map(|_| mutate(&message, &mut rng)).collect();
+        let mutants: Vec<Vec<u8>> = (0..200).map(|_| mutant(&message, &mut rng)).collect();
         assert!(mutants.iter().all(|mutant| parse(mutant, 0).is_some()));
         assert!(mutants.iter().filter(|mutant| **mutant != message).count() > 150);
     }
