@@ -49,7 +49,7 @@ fn cut(program: &Program) -> String {
         let mut cut = graph.clone();
         cut.clear_outputs();
         cut.add_output("y", id);
-        rnc_passes_free(&mut cut);
+        drop_unused(&mut cut);
         let cut = Program { seed: program.seed, graph: cut, batch: program.batch };
         if checked(&cut).is_err() {
             return cut.graph.to_string();
@@ -58,8 +58,8 @@ fn cut(program: &Program) -> String {
     graph.to_string()
 }
 
-/// Removes what no output needs.
-fn rnc_passes_free(graph: &mut rnc_ir::Graph) {
+/// Removes what no output needs, inputs aside.
+fn drop_unused(graph: &mut rnc_ir::Graph) {
     for id in graph.topological_order().into_iter().rev() {
         if graph.use_count(id) == 0 && !graph.is_output(id) && !graph.inputs().contains(&id) {
             graph.remove(id);
@@ -67,8 +67,9 @@ fn rnc_passes_free(graph: &mut rnc_ir::Graph) {
     }
 }
 
-/// A refusal without names and numbers.
+/// A refusal without names and numbers: what is supported instead, if it says that.
 fn kind(why: &str) -> String {
     let line = why.lines().nth(1).or_else(|| why.lines().next()).unwrap_or_default();
-    line.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect()
+    let rule = line.split_once("supported: ").map_or(line, |(_, rule)| rule);
+    rule.chars().filter(|c| !c.is_ascii_digit()).collect()
 }

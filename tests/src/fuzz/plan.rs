@@ -16,6 +16,10 @@ const FIXED: usize = 48;
 const PAGE: usize = 4096;
 /// Bytes of the data behind every header: weights of any value.
 const DATA: usize = 1 << 20;
+static WEIGHTS: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut rng = Rng::with_seed(7);
+    (0..DATA / 4).flat_map(|_| (rng.f32() - 0.5).to_le_bytes()).collect()
+});
 /// Larger steps, by operations and by elements, are verified but not run.
 const MOST_FLOPS: u64 = 3_000_000;
 const MOST_ELEMENTS: usize = 1 << 20;
@@ -47,10 +51,6 @@ pub(super) fn feed(header: &[u8]) -> bool {
 
 fn bytes(header: &[u8]) -> Vec<u8> {
     let offset = (FIXED + header.len()).next_multiple_of(PAGE);
-    static WEIGHTS: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        let mut rng = Rng::with_seed(7);
-        (0..DATA / 4).flat_map(|_| (rng.f32() - 0.5).to_le_bytes()).collect()
-    });
     let data = WEIGHTS.as_slice();
     let mut file = Vec::with_capacity(offset + DATA);
     file.extend(b"RNCPLAN\n");

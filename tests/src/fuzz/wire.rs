@@ -192,7 +192,9 @@ fn packed(old: &[u8], rng: &mut Rng) -> Option<Vec<u8>> {
         _ => numbers[i] = number(numbers[i], rng),
     }
     let mut out = Vec::new();
-    numbers.into_iter().for_each(|n| write_varint(n, &mut out));
+    for number in numbers {
+        write_varint(number, &mut out);
+    }
     Some(out)
 }
 

@@ -142,7 +142,7 @@ fn agrees(graph: &Graph, inputs: &Inputs, (found, expected): (&[ArrayD<f32>], &[
 /// The largest difference of two arrays, and where. What is no number, and infinities of different signs, are infinitely far from everything but their like.
 fn largest_difference(a: &ArrayD<f32>, b: &ArrayD<f32>) -> (f64, usize) {
     let differences = a.iter().zip(b).map(|(a, b)| {
-        if a == b || a.is_nan() && b.is_nan() {
+        if a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan() {
             return 0.0;
         }
         let difference = (f64::from(*a) - f64::from(*b)).abs();

@@ -45,7 +45,7 @@ pub(super) fn conv(g: &mut Generator) -> Option<NodeId> {
     let x = image(g)?;
     let inputs = g.sample(x)[0];
     let outputs = g.pick(&[1, 3, 8, 15, 16, 16, 17, 32, 32, 40, 64, 128, inputs, inputs, inputs]);
-    let common: Vec<usize> = (1..=inputs).filter(|n| inputs % n == 0 && outputs % n == 0).collect();
+    let common: Vec<usize> = (1..=inputs).filter(|n| inputs.is_multiple_of(*n) && outputs.is_multiple_of(*n)).collect();
     let groups = if g.chance(70) { 1 } else { g.pick(&common) };
     let window = if g.chance(30) { Window::new([1, 1]) } else { window(g, 5) };
     let [kh, kw] = window.kernel;
@@ -101,17 +101,13 @@ pub(super) fn resize(g: &mut Generator) -> Option<NodeId> {
     let mut scales = Vec::new();
     for (axis, dim) in dims.iter().enumerate() {
         let behind_channels = axis >= skipped + usize::from(dims.len() == 4);
-        match dim.fixed().filter(|_| axis >= skipped && behind_channels && g.chance(80)) {
-            Some(size) => {
-                let to = g.rng.usize(1..2 * size + 3).min(24);
-                sizes.push(to.into());
-                scales.push(to as f32 / size as f32);
-            }
-            None => {
-                sizes.push(*dim);
-                scales.push(1.0);
-            }
+        let (mut to, mut scale) = (*dim, 1.0);
+        if let Some(size) = dim.fixed().filter(|_| axis >= skipped && behind_channels && g.chance(80)) {
+            let resized = g.rng.usize(1..2 * size + 3).min(24);
+            (to, scale) = (resized.into(), resized as f32 / size as f32);
         }
+        sizes.push(to);
+        scales.push(scale);
     }
     let rounding = g.pick(&Rounding::ALL);
     let interpolation =

@@ -5,9 +5,12 @@ use rnc_ir::op::{Axis, Binary, Gemm, Op, Pad, Reduce, ReduceKind, Reshape, Slice
 
 use super::{Generator, Leading, images};
 
+/// Adds something to a graph, if there are operands for it.
+type Way = fn(&mut Generator) -> Option<NodeId>;
+
 /// Tries to add an operator, or a few that belong together; nothing happens if the one that chance takes finds no operands.
 pub(super) fn add(g: &mut Generator) {
-    let ways: [(u32, fn(&mut Generator) -> Option<NodeId>); 19] = [
+    let ways: [(u32, Way); 19] = [
         (20, images::conv),
         (6, images::batch_norm),
         (14, smooth),
@@ -115,7 +118,7 @@ fn pair(g: &mut Generator) -> Option<NodeId> {
 /// A constant that broadcasts to a value: some of its last axes, some of these of size 1.
 fn constant_for(g: &mut Generator, x: NodeId, low: f32, high: f32) -> NodeId {
     let dims = g.sample(x);
-    let first = g.rng.usize(..dims.len() + 1);
+    let first = g.rng.usize(..=dims.len());
     let dims: Vec<usize> = dims[first..].iter().map(|dim| if g.chance(40) { 1 } else { *dim }).collect();
     g.constant(&dims, low, high)
 }
@@ -164,7 +167,7 @@ fn reshape(g: &mut Generator) -> Option<NodeId> {
             let first = g.pick(&divisors);
             dims.splice(at..=at, [first, size / first]);
         }
-        _ if dims.len() < 5 => dims.insert(g.rng.usize(..dims.len() + 1), 1),
+        _ if dims.len() < 5 => dims.insert(g.rng.usize(..=dims.len()), 1),
         _ => return None,
     }
     let shape = g.shape(&dims);
@@ -274,7 +277,7 @@ fn concat(g: &mut Generator) -> Option<NodeId> {
 fn product(g: &mut Generator) -> Option<NodeId> {
     let x = g.value();
     let dims = g.sample(x);
-    let Some(inner) = dims.last().copied() else { return None };
+    let inner = dims.last().copied()?;
     let outputs = g.pick(&[1, 7, 10, 16, 20, 33, 64]);
     let reach = (3.0 / inner as f32).sqrt();
     if dims.len() == 1 && g.leading != Leading::None && g.chance(70) {
@@ -295,13 +298,11 @@ fn product(g: &mut Generator) -> Option<NodeId> {
         let other = g.sample(id);
         other.len() == dims.len() && other.len() >= 2 && other[other.len() - 2] == inner
     });
-    let scaled = match computed.filter(|_| g.chance(60)) {
-        Some(other) => g.node(Op::MatMul, &[x, other])?,
-        None => {
-            let weights = g.constant(&[inner, outputs], -reach, reach);
-            return g.node(Op::MatMul, &[x, weights]);
-        }
+    let Some(other) = computed.filter(|_| g.chance(60)) else {
+        let weights = g.constant(&[inner, outputs], -reach, reach);
+        return g.node(Op::MatMul, &[x, weights]);
     };
+    let scaled = g.node(Op::MatMul, &[x, other])?;
     let factor = g.number(0.1, 0.3);
     g.node(Op::Binary(Binary::Mul), &[scaled, factor])
 }
