@@ -14,7 +14,9 @@ pub(crate) fn lower(cx: &mut Context<'_>, node: NodeId, resize: &Resize) -> Resu
     let mut value = cx.value(cx.graph.operands(node)[0])?;
     let from = cx.dims(value).to_vec();
     let leading = leading_dims(cx.batch);
-    let changed: Vec<usize> = (0..from.len()).filter(|axis| !resize.keeps(axis + leading, from[*axis])).collect();
+    // A value without axes is a sample of one element, which has one.
+    let axes = resize.shape.rank().saturating_sub(leading);
+    let changed: Vec<usize> = (0..axes).filter(|axis| !resize.keeps(axis + leading, from[*axis])).collect();
     let Some((last, others)) = changed.split_last() else {
         cx.define_alias(node, value)?;
         return Ok(());

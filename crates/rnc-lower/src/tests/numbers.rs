@@ -330,6 +330,16 @@ fn products_of_values() {
     one("f32[2,1,4,3]", "@w = random(1) : f32[6,3,2] %y = matmul(%x, @w)", "%y");
 }
 
+/// Found by random program 2036392: the resize looked for an axis.
+#[test]
+fn a_resize_of_a_number_is_the_number() {
+    one(
+        "f32[12]",
+        "%m = reduce_mean(%x) {axes=[0]} %y = resize(%m) {shape=[], scales=[], mode=linear, coordinates=half_pixel}",
+        "%y",
+    );
+}
+
 #[test]
 fn graphs_that_know_no_batch() {
     for (input, body) in [
