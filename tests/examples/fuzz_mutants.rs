@@ -1,9 +1,8 @@
 //! Feeds mutants for a long time: `cargo run --release -p rnc-tests --example fuzz_mutants -- plan|model|text [SECONDS] [FIRST SEED]`.
 //!
-//! What is tried is kept in `target/last-KIND` first, since a fault ends the process. A panic is reported with its seed, and the next one is tried.
+//! What is tried is kept in the folder for temporary files first, as `rnc-last-KIND`, since a fault ends the process. What panics is kept there, too, and the next one is tried.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::time::{Duration, Instant};
 use std::{fs, process};
 
@@ -17,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name).ok_or("which? plan, model or text")?;
     let seconds: u64 = arguments.next().map_or(Ok(60), |n| n.parse())?;
     let first: u64 = arguments.next().map_or(Ok(1 << 32), |n| n.parse())?;
-    let last = Path::new("target").join(format!("last-{name}"));
+    let last = std::env::temp_dir().join(format!("rnc-last-{name}"));
     let (start, budget) = (Instant::now(), Duration::from_secs(seconds));
     let (mut tried, mut accepted, mut panics, mut slowest) = (0u64, 0u64, 0u64, Duration::ZERO);
     for seed in first.. {
@@ -40,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 Ok(false) => mutant = parent,
                 Err(_) => {
                     panics += 1;
-                    fs::write(last.with_file_name(format!("panic-{name}-{panics}")), &mutant)?;
+                    fs::write(last.with_file_name(format!("rnc-panic-{name}-{panics}")), &mutant)?;
                     mutant = parent;
                 }
             }

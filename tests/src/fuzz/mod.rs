@@ -3,10 +3,9 @@
 //! What rnc does wrong is a panic, a signal, or a hang. `tests/tests/fuzz.rs` feeds some thousand mutants of random programs, `examples/fuzz_mutants.rs` as many as
 //! one has time for.
 
-#[path = "../../../crates/rnc-codegen/tests/support/guarded.rs"]
-#[allow(missing_docs, dead_code, reason = "it is a helper of tests, and they use all of it")]
-mod guarded;
 mod plan;
+#[path = "../../../crates/rnc-codegen/tests/support/mod.rs"]
+mod support;
 mod text;
 mod wire;
 

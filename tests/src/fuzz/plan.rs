@@ -3,13 +3,13 @@
 use std::sync::LazyLock;
 
 use fastrand::Rng;
-use rnc::{Isa, Options, Plan, Session};
-use rnc_codegen::{Code, Target};
+use rnc::{Options, Plan, Session};
 use rnc_plan::cost::cost;
 use rnc_plan::kernel::KernelSpec;
 use rnc_plan::{Port, file, footprint};
 
-use super::guarded::Guarded;
+use super::support::guarded::Guarded;
+use super::support::{isas, sizes, try_run};
 
 /// Where the fixed part of a plan file ends, and the header message begins (`docs/plan-format.md`).
 const FIXED: usize = 48;
@@ -78,34 +78,12 @@ fn is_small(kernel: &KernelSpec) -> bool {
 
 /// Runs a kernel on operands of the sizes that its footprints say.
 fn run_step(kernel: &KernelSpec, rng: &mut Rng) {
-    let footprints = footprint::operands(kernel).expect("the verifier accepted the step");
     let batch = rng.usize(1..3);
-    let samples = |shared: bool| if shared { 1 } else { batch };
-    let sizes: Vec<usize> = footprints
-        .iter()
-        .map(|operand| (samples(operand.shared) - 1) * operand.sample_stride + operand.elements_per_sample)
-        .collect();
-    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_supported()) {
-        let threads = rng.usize(1..4);
+    let operand = |len: &usize, rng: &mut Rng| (0..*len).map(|_| rng.f32() - 0.5).collect();
+    let inputs: Vec<Vec<f32>> = sizes(kernel, batch)[1..].iter().map(|len| operand(len, rng)).collect();
+    for isa in isas() {
         // A kernel that is too large for code to address is refused there.
-        let Ok(code) = Code::compile([kernel], Target { isa, threads }) else { continue };
-        let code = code.kernel(0);
-        let guarded = |len: usize, rng: &mut Rng| {
-            let values: Vec<f32> = (0..len).map(|_| rng.f32() - 0.5).collect();
-            Guarded::new(&values)
-        };
-        let mut operands: Vec<Guarded> = sizes.iter().map(|len| guarded(*len, rng)).collect();
-        let mut scratch = guarded(code.scratch() / 4, rng);
-        let addresses: Vec<*mut u8> = operands.iter_mut().map(Guarded::address).collect();
-        let tasks = code.tasks().count(batch);
-        for part in 0..threads {
-            let range = tasks * part / threads..tasks * (part + 1) / threads;
-            // SAFETY: every operand has the size of its footprint, the scratch memory is as large as asked, and nothing else knows of them.
-            #[allow(unsafe_code, reason = "the call into generated code")]
-            unsafe {
-                code.run(&addresses, batch, range, scratch.address());
-            }
-        }
+        let _ = try_run(kernel, isa, batch, &inputs, rng.usize(1..4));
     }
 }
 

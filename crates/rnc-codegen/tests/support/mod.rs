@@ -4,7 +4,7 @@
 pub mod guarded;
 pub mod naive;
 
-use rnc_codegen::{Code, Isa, Target};
+use rnc_codegen::{Code, CodegenError, Isa, Target};
 use rnc_plan::footprint;
 use rnc_plan::kernel::KernelSpec;
 
@@ -53,6 +53,17 @@ pub fn sizes(spec: &KernelSpec, batch: usize) -> Vec<usize> {
 /// Runs a kernel, made for `parts` threads, on guarded copies of `inputs`, its tasks cut into `parts` ranges, and gives the result. The result starts as NaN,
 /// and every operand ends where a page that must not be touched begins.
 pub fn run(spec: &KernelSpec, isa: Isa, batch: usize, inputs: &[Vec<f32>], parts: usize) -> Vec<f32> {
+    try_run(spec, isa, batch, inputs, parts).expect("the kernel compiles")
+}
+
+/// The same for a kernel that may be too large for code to address.
+pub fn try_run(
+    spec: &KernelSpec,
+    isa: Isa,
+    batch: usize,
+    inputs: &[Vec<f32>],
+    parts: usize,
+) -> Result<Vec<f32>, CodegenError> {
     let result = Guarded::new(&vec![f32::NAN; sizes(spec, batch)[0]]);
     let operands = inputs.iter().map(|input| Guarded::new(input)).collect();
     execute(spec, isa, batch, (result, operands), parts)
@@ -62,7 +73,7 @@ pub fn run(spec: &KernelSpec, isa: Isa, batch: usize, inputs: &[Vec<f32>], parts
 pub fn run_on_residual(spec: &KernelSpec, isa: Isa, batch: usize, inputs: &[Vec<f32>], parts: usize) -> Vec<f32> {
     let (residual, inputs) = inputs.split_last().expect("a residual");
     let operands = inputs.iter().map(|input| Guarded::new(input)).collect();
-    execute(spec, isa, batch, (Guarded::new(residual), operands), parts)
+    execute(spec, isa, batch, (Guarded::new(residual), operands), parts).expect("the kernel compiles")
 }
 
 /// Runs a kernel; operands that are missing lie where the result does.
@@ -72,8 +83,8 @@ fn execute(
     batch: usize,
     (mut result, mut operands): (Guarded, Vec<Guarded>),
     parts: usize,
-) -> Vec<f32> {
-    let code = Code::compile([spec], Target { isa, threads: parts }).expect("the kernel compiles");
+) -> Result<Vec<f32>, CodegenError> {
+    let code = Code::compile([spec], Target { isa, threads: parts })?;
     let sizes = sizes(spec, batch);
     let mut addresses = vec![result.address()];
     for (operand, size) in operands.iter_mut().zip(&sizes[1..]) {
@@ -93,7 +104,7 @@ fn execute(
             kernel.run(&addresses, batch, range, scratch.address());
         }
     }
-    result.values()
+    Ok(result.values())
 }
 
 /// Asserts that two results have the same bits.
