@@ -13,7 +13,7 @@ use rnc_plan::kernel::KernelSpec;
 use crate::error::CodegenError;
 use crate::isa::Isa;
 use crate::kernels::{self, Tasks};
-use crate::module::ModuleBuilder;
+use crate::module::{self, ModuleBuilder};
 
 /// `fn(operands, batch, begin, end, scratch)`.
 type Function = unsafe extern "C" fn(*const *mut u8, usize, usize, usize, *mut u8);
@@ -181,14 +181,15 @@ impl<'a> Queue<'a> {
     /// One thread's work.
     fn work(&self) -> Result<Part, Failed> {
         let at = |index: usize| move |error: CodegenError| Failed { index, error };
-        let mut module = ModuleBuilder::new(self.target).map_err(at(0))?;
+        let mut module = module::jit().map_err(at(0))?;
+        let mut builder = ModuleBuilder::new(&mut module, self.target);
         let mut unfinished = Vec::new();
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(request) = self.requests.get(index) else { break };
-            unfinished.push((index, kernels::compile(&mut module, request).map_err(at(index))?));
+            unfinished.push((index, kernels::compile(&mut builder, request).map_err(at(index))?));
         }
-        let module = module.finish().map_err(at(self.requests.len()))?;
+        module.finalize_definitions().map_err(|error| at(self.requests.len())(error.into()))?;
         let compiled = unfinished.into_iter().map(|(index, kernel)| {
             let function = function(&module, kernel.function);
             (index, Compiled { function, tasks: kernel.tasks, scratch: kernel.scratch, name: kernel.name })

@@ -12,6 +12,8 @@ mod grid;
 pub mod isa;
 mod kernels;
 mod module;
+#[cfg(feature = "object")]
+pub mod object;
 mod panels;
 mod tile;
 mod tiling;

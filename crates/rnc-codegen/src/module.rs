@@ -1,7 +1,8 @@
-//! The code under construction: one `JITModule` that takes assembled leaves, Cranelift functions and tables.
+//! The code under construction: one module that takes assembled leaves, Cranelift functions and tables.
 
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{AbiParam, InstBuilder, Signature, Value};
+use cranelift_codegen::isa;
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
@@ -20,8 +21,8 @@ use crate::isa::Isa;
 const ARENA_BYTES: usize = 256 << 20;
 
 /// Collects the functions of one plan.
-pub struct ModuleBuilder {
-    module: JITModule,
+pub struct ModuleBuilder<'m> {
+    module: &'m mut dyn Module,
     target: Target,
     count: usize,
 }
@@ -69,25 +70,31 @@ impl Table {
     }
 }
 
-impl ModuleBuilder {
-    /// An empty module for the host.
-    ///
-    /// # Errors
-    /// If Cranelift does not know the host, or address space cannot be reserved.
-    pub fn new(target: Target) -> Result<Self, CodegenError> {
-        let mut flags = settings::builder();
-        // `speed` hoists loads out of the register tiles and spills them.
-        flags.set("opt_level", "none").map_err(CodegenError::host)?;
-        flags
-            .set("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" })
-            .map_err(CodegenError::host)?;
-        let host = cranelift_native::builder().map_err(|message| CodegenError::Host(message.to_owned()))?;
-        let host = host.finish(settings::Flags::new(flags)).map_err(CodegenError::host)?;
-        let mut builder = JITBuilder::with_isa(host, default_libcall_names());
-        let arena = ArenaMemoryProvider::new_with_size(ARENA_BYTES).map_err(CodegenError::host)?;
-        builder.memory_provider(Box::new(arena));
-        let module = JITModule::new(builder);
-        Ok(Self { module, target, count: 0 })
+/// An empty module whose code is for this machine, to be run.
+///
+/// # Errors
+/// If Cranelift does not know the host, or address space cannot be reserved.
+pub fn jit() -> Result<JITModule, CodegenError> {
+    let host = cranelift_native::builder().map_err(|message| CodegenError::Host(message.to_owned()))?;
+    let mut builder = JITBuilder::with_isa(finish(host)?, default_libcall_names());
+    let arena = ArenaMemoryProvider::new_with_size(ARENA_BYTES).map_err(CodegenError::host)?;
+    builder.memory_provider(Box::new(arena));
+    Ok(JITModule::new(builder))
+}
+
+/// A machine as Cranelift sees it, with the settings that kernels are made with.
+pub fn finish(machine: isa::Builder) -> Result<isa::OwnedTargetIsa, CodegenError> {
+    let mut flags = settings::builder();
+    // `speed` hoists loads out of the register tiles and spills them.
+    flags.set("opt_level", "none").map_err(CodegenError::host)?;
+    flags.set("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }).map_err(CodegenError::host)?;
+    machine.finish(settings::Flags::new(flags)).map_err(CodegenError::host)
+}
+
+impl<'m> ModuleBuilder<'m> {
+    /// Kernels go into this module.
+    pub fn new(module: &'m mut dyn Module, target: Target) -> Self {
+        Self { module, target, count: 0 }
     }
 
     /// The instruction set of the leaves.
@@ -199,12 +206,6 @@ impl ModuleBuilder {
     /// The signature of leaves: one address for each [`Pointer`].
     pub fn leaf_signature(&self) -> Signature {
         self.pointers(Pointer::ALL.len())
-    }
-
-    /// Makes everything executable and gives up the module.
-    pub fn finish(mut self) -> Result<JITModule, CodegenError> {
-        self.module.finalize_definitions()?;
-        Ok(self.module)
     }
 
     fn pointers(&self, count: usize) -> Signature {

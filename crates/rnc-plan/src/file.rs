@@ -6,6 +6,7 @@ mod error;
 mod layout;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -16,6 +17,7 @@ use memmap2::{Mmap, MmapOptions};
 
 pub use error::{OpenError, WriteError};
 pub use layout::{MAGIC, VERSION};
+pub use whole::write_whole;
 
 use crate::convert;
 use crate::data::ConstantData;
@@ -75,15 +77,14 @@ pub struct FileHeader {
     pub plan: Plan,
 }
 
-/// Writes a plan to a file that is complete or not there: to a temporary file in the same directory first, which then takes its name.
-/// A device or pipe is written directly.
+/// Writes a plan to a file, as [`write_whole`] does.
 ///
 /// # Errors
 /// If the system refuses; what was at `path` before is unchanged then.
 pub fn write_file(plan: Verified<'_>, path: impl AsRef<Path>) -> Result<(), WriteError> {
     let path = path.as_ref();
     let image = Image::new(&plan)?;
-    write_image(&image, path).map_err(|source| WriteError::Io { path: path.to_owned(), source })
+    write_whole(path, |file| image.write(file)).map_err(|source| WriteError::Io { path: path.to_owned(), source })
 }
 
 /// The bytes of a plan file.
@@ -198,24 +199,6 @@ impl<'a> Image<'a> {
         file.write_all(&self.head)?;
         file.write_all(self.data)
     }
-}
-
-fn write_image(image: &Image<'_>, path: &Path) -> io::Result<()> {
-    if std::fs::metadata(path).is_ok_and(|target| !target.is_file() && !target.is_dir()) {
-        return image.write(&mut File::options().write(true).open(path)?);
-    }
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".rnc-").suffix(".tmp");
-    // Not private, as temporary files otherwise are: what the caller's umask allows.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(directory)?;
-    image.write(file.as_file_mut())?;
-    // No fsync: it takes longer than all of the compilation. Should the power fail before the data reach the disk, the checksums
-    // tell, and the plan can be made again.
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 /// Layout and verified plan of a file, before its data.

@@ -15,7 +15,7 @@ use crate::module::{KernelArguments, ModuleBuilder};
 const VECTORS: usize = 4;
 
 /// Compiles a contraction.
-pub fn compile(module: &mut ModuleBuilder, spec: &Contract) -> Result<Kernel, CodegenError> {
+pub fn compile(module: &mut ModuleBuilder<'_>, spec: &Contract) -> Result<Kernel, CodegenError> {
     let name = format!("contract{}", spec.sum);
     let function = module.kernel(&name, |_, builder, arguments| {
         lines(builder, spec, arguments);

@@ -13,7 +13,7 @@ use crate::error::CodegenError;
 use crate::module::{KernelArguments, ModuleBuilder};
 
 /// Compiles a copy.
-pub fn compile(module: &mut ModuleBuilder, copy: &Copy) -> Result<Kernel, CodegenError> {
+pub fn compile(module: &mut ModuleBuilder<'_>, copy: &Copy) -> Result<Kernel, CodegenError> {
     let name = format!("copy{}", copy.boxes.len());
     let outermost = match copy.boxes.as_slice() {
         [only] if copy.fill.is_none() && only.loops.len() > 1 => only.loops[0].count,
@@ -31,7 +31,7 @@ pub fn compile(module: &mut ModuleBuilder, copy: &Copy) -> Result<Kernel, Codege
 const CHUNK: usize = 32;
 
 /// Functions of source and result, a sample each, that copy some boxes each.
-fn chunks(module: &mut ModuleBuilder, copy: &Copy) -> Result<Vec<FuncId>, CodegenError> {
+fn chunks(module: &mut ModuleBuilder<'_>, copy: &Copy) -> Result<Vec<FuncId>, CodegenError> {
     let chunk = |boxes: &[CopyBox]| {
         module.helper("copy.boxes", 2, |builder, arguments| {
             for part in boxes {
@@ -49,7 +49,7 @@ fn start(builder: &mut FunctionBuilder<'_>, (source, result): (Value, Value), pa
 }
 
 fn samples(
-    module: &mut ModuleBuilder,
+    module: &mut ModuleBuilder<'_>,
     builder: &mut FunctionBuilder<'_>,
     (copy, outermost, chunks): (&Copy, usize, &[FuncId]),
     arguments: KernelArguments,

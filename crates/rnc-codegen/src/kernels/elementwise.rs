@@ -18,7 +18,7 @@ use crate::panels::BLOCK_BYTES;
 const CHUNK: usize = 4096;
 
 /// Compiles an elementwise program.
-pub fn compile(module: &mut ModuleBuilder, spec: &Elementwise) -> Result<Kernel, CodegenError> {
+pub fn compile(module: &mut ModuleBuilder<'_>, spec: &Elementwise) -> Result<Kernel, CodegenError> {
     let name = format!("elementwise{}", spec.program.len());
     let (write, tasks): (fn(&mut FunctionBuilder<'_>, &Elementwise, KernelArguments), usize) = match spec.space {
         Space::Blocked { blocks, .. } => (blocked, blocks),

@@ -38,7 +38,7 @@ fn columns(isa: Isa, features: usize, threads: usize) -> usize {
 }
 
 /// Compiles a GEMM.
-pub fn compile(module: &mut ModuleBuilder, gemm: &Gemm) -> Result<Kernel, CodegenError> {
+pub fn compile(module: &mut ModuleBuilder<'_>, gemm: &Gemm) -> Result<Kernel, CodegenError> {
     let block =
         |b: usize| WeightBlock { channels: 0..gemm.features, depth: gemm.features, offset: b * gemm.features * BLOCK };
     let weight_blocks: Vec<_> = (0..blocks(gemm.out)).map(block).collect();
@@ -79,7 +79,7 @@ fn strides(gemm: &Gemm) -> (usize, usize) {
 }
 
 fn leaves(
-    module: &mut ModuleBuilder,
+    module: &mut ModuleBuilder<'_>,
     gemm: &Gemm,
     name: &str,
     panel: &panels::Panel,
@@ -111,7 +111,7 @@ fn leaves(
 }
 
 fn drive(
-    module: &mut ModuleBuilder,
+    module: &mut ModuleBuilder<'_>,
     builder: &mut FunctionBuilder<'_>,
     (gemm, table): (&Gemm, DataId),
     arguments: KernelArguments,

@@ -53,7 +53,7 @@ pub struct Kernel {
 }
 
 /// Compiles a kernel.
-pub fn compile(module: &mut ModuleBuilder, request: &Request<'_>) -> Result<Kernel, CodegenError> {
+pub fn compile(module: &mut ModuleBuilder<'_>, request: &Request<'_>) -> Result<Kernel, CodegenError> {
     match request.spec {
         KernelSpec::Conv(conv) => conv::compile(module, conv, request.tile),
         KernelSpec::Winograd(winograd) => winograd::compile(module, winograd),

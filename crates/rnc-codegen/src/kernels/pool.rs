@@ -19,7 +19,7 @@ use crate::panels::BLOCK_BYTES;
 const PARTS: usize = 4;
 
 /// Compiles a pool.
-pub fn compile(module: &mut ModuleBuilder, pool: &Pool) -> Result<Kernel, CodegenError> {
+pub fn compile(module: &mut ModuleBuilder<'_>, pool: &Pool) -> Result<Kernel, CodegenError> {
     let kind = match pool.kind {
         PoolKind::Max => "max",
         PoolKind::Average | PoolKind::AverageWithPadding { .. } => "average",

@@ -57,7 +57,7 @@ const fn size(isa: Isa) -> (usize, usize) {
 }
 
 /// The products of a run of slots with 16 output channels, as a leaf of X, W and Out. Bias points to a vector of zeros.
-pub(super) fn leaf(module: &mut ModuleBuilder, name: &str, products: &Products) -> Result<FuncId, CodegenError> {
+pub(super) fn leaf(module: &mut ModuleBuilder<'_>, name: &str, products: &Products) -> Result<FuncId, CodegenError> {
     let isa = module.isa();
     let (most, columns) = size(isa);
     let Products { rows, channels, kind, .. } = *products;

@@ -16,7 +16,7 @@ const TAP_BYTES: i64 = 16;
 const ROW_BYTES: i64 = 16;
 
 /// Compiles a resample.
-pub fn compile(module: &mut ModuleBuilder, spec: &Resample) -> Result<Kernel, CodegenError> {
+pub fn compile(module: &mut ModuleBuilder<'_>, spec: &Resample) -> Result<Kernel, CodegenError> {
     let name = format!("resample{}to{}", spec.len, spec.taps.len());
     let mut table = Table::default();
     let mut end = spec.taps.len() as i64 * ROW_BYTES;

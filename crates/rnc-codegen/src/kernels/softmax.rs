@@ -12,7 +12,7 @@ use crate::error::CodegenError;
 use crate::module::{KernelArguments, ModuleBuilder};
 
 /// Compiles a softmax.
-pub fn compile(module: &mut ModuleBuilder, softmax: &Softmax) -> Result<Kernel, CodegenError> {
+pub fn compile(module: &mut ModuleBuilder<'_>, softmax: &Softmax) -> Result<Kernel, CodegenError> {
     let name = format!("softmax{}", softmax.len);
     let function = module.kernel(&name, |_, builder, arguments| {
         slices(builder, softmax, arguments);

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::failure::{Failure, Kind};
 
-/// Writes a file: `fill` writes to a temporary file in the same folder, which then takes its name. A device or pipe is written directly.
+/// Writes a file, as [`rnc_plan::file::write_whole`] does.
 pub(crate) fn write(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), Failure> {
-    write_io(path, fill).map_err(|error| Failure::file("write", path, error))
+    rnc_plan::file::write_whole(path, fill).map_err(|error| Failure::file("write", path, error))
 }
 
 /// Writes bytes to a file, as [`write()`] does.
@@ -48,21 +48,6 @@ pub(crate) fn check_target<'a>(path: &Path, read: impl IntoIterator<Item = &'a P
 
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn write_io(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    if std::fs::metadata(path).is_ok_and(|target| !target.is_file() && !target.is_dir()) {
-        return fill(&mut File::options().write(true).open(path)?);
-    }
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".rnc-").suffix(".tmp");
-    // Not private, as temporary files otherwise are: what the caller's umask allows.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder(path))?;
-    fill(file.as_file_mut())?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 #[cfg(test)]

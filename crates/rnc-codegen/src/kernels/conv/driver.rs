@@ -44,7 +44,7 @@ pub(super) struct Driver<'a> {
 /// Writes the loop.
 pub(super) fn write(
     driver: &Driver<'_>,
-    module: &mut ModuleBuilder,
+    module: &mut ModuleBuilder<'_>,
     builder: &mut FunctionBuilder<'_>,
     arguments: KernelArguments,
 ) {

@@ -25,7 +25,7 @@ use driver::{Driver, Tables};
 use geometry::{Geometry, Keys};
 
 /// Compiles a convolution.
-pub fn compile(module: &mut ModuleBuilder, conv: &Conv, tile: Option<TileSize>) -> Result<Kernel, CodegenError> {
+pub fn compile(module: &mut ModuleBuilder<'_>, conv: &Conv, tile: Option<TileSize>) -> Result<Kernel, CodegenError> {
     let shape = Shape::new(module, &flattened(conv), tile)?;
     let tables = tables(module, &shape)?;
     let name = name(conv);
@@ -74,7 +74,7 @@ struct Shape {
 }
 
 impl Shape {
-    fn new(module: &ModuleBuilder, conv: &Conv, tile: Option<TileSize>) -> Result<Self, CodegenError> {
+    fn new(module: &ModuleBuilder<'_>, conv: &Conv, tile: Option<TileSize>) -> Result<Self, CodegenError> {
         let isa = module.isa();
         let (blocks, _) = weight_blocks(conv).expect("the plan's verifier checked the groups");
         let lanes = isa.lanes();
@@ -161,7 +161,7 @@ fn variants(
     Ok((variants, numbers))
 }
 
-fn tables(module: &mut ModuleBuilder, shape: &Shape) -> Result<Tables, CodegenError> {
+fn tables(module: &mut ModuleBuilder<'_>, shape: &Shape) -> Result<Tables, CodegenError> {
     let geometry = Geometry::new(&shape.conv)?;
     let mut classes = Numbering::new();
     let panel_classes: Vec<_> =
@@ -199,7 +199,7 @@ fn tables(module: &mut ModuleBuilder, shape: &Shape) -> Result<Tables, CodegenEr
 }
 
 fn leaf(
-    module: &mut ModuleBuilder,
+    module: &mut ModuleBuilder<'_>,
     shape: &Shape,
     geometry: &Geometry<'_>,
     (pixels, taps): (&[Pixel], &[Tap]),

@@ -43,7 +43,7 @@ struct Leaves {
 const MOST_GROUPS: usize = 1 << 20;
 
 impl Tables {
-    pub(super) fn new(module: &mut ModuleBuilder, layout: &Layout<'_>, name: &str) -> Result<Self, CodegenError> {
+    pub(super) fn new(module: &mut ModuleBuilder<'_>, layout: &Layout<'_>, name: &str) -> Result<Self, CodegenError> {
         let mut leaves = Leaves::default();
         let mut rows = Table::default();
         for groups in &layout.blocks {
@@ -60,7 +60,7 @@ impl Tables {
 impl Leaves {
     fn of_block(
         &mut self,
-        module: &mut ModuleBuilder,
+        module: &mut ModuleBuilder<'_>,
         layout: &Layout<'_>,
         groups: std::ops::Range<usize>,
         name: &str,
@@ -129,7 +129,7 @@ fn outcome(layout: &Layout<'_>, groups: std::ops::Range<usize>) -> Result<Outcom
 
 /// Writes the loop.
 pub(super) fn write(
-    module: &mut ModuleBuilder,
+    module: &mut ModuleBuilder<'_>,
     builder: &mut FunctionBuilder<'_>,
     (layout, tables): (&Layout<'_>, &Tables),
     arguments: KernelArguments,

@@ -25,7 +25,7 @@ const DATA_BYTES: usize = 720 << 10;
 const SUM: f64 = 2.0;
 
 /// Compiles a convolution by Strassen's product.
-pub fn compile(module: &mut ModuleBuilder, strassen: &Strassen) -> Result<Kernel, CodegenError> {
+pub fn compile(module: &mut ModuleBuilder<'_>, strassen: &Strassen) -> Result<Kernel, CodegenError> {
     let layout = Layout::new(module, strassen)?;
     let Conv { input, output, window, .. } = &strassen.conv;
     let levels = strassen.levels.number();
@@ -52,7 +52,7 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    fn new(module: &ModuleBuilder, strassen: &'a Strassen) -> Result<Self, CodegenError> {
+    fn new(module: &ModuleBuilder<'_>, strassen: &'a Strassen) -> Result<Self, CodegenError> {
         let Strassen { conv, levels } = strassen;
         let (parts, products) = (levels.parts(), levels.products());
         let groups = pixels(conv).div_ceil(parts);

@@ -35,7 +35,7 @@ const RUN_WORDS: i64 = 4;
 const TILE_WORDS: i64 = 4;
 
 impl Tables {
-    pub(super) fn new(module: &mut ModuleBuilder, layout: &Layout<'_>) -> Result<Self, CodegenError> {
+    pub(super) fn new(module: &mut ModuleBuilder<'_>, layout: &Layout<'_>) -> Result<Self, CodegenError> {
         let mut leaves = Leaves::default();
         let mut block_rows = Table::default();
         let mut tile_rows = Table::default();
@@ -105,7 +105,7 @@ struct Bases<'a> {
 
 /// Writes the loop.
 pub(super) fn write(
-    module: &mut ModuleBuilder,
+    module: &mut ModuleBuilder<'_>,
     builder: &mut FunctionBuilder<'_>,
     (layout, tables): (&Layout<'_>, &Tables),
     arguments: KernelArguments,

@@ -29,7 +29,7 @@ impl Leaves {
     /// The products of a block of tiles with 16 output channels, for a run of positions.
     pub(super) fn products(
         &mut self,
-        module: &mut ModuleBuilder,
+        module: &mut ModuleBuilder<'_>,
         layout: &Layout<'_>,
         (tiles, kind): (usize, Kind),
     ) -> Result<FuncId, CodegenError> {
@@ -39,7 +39,7 @@ impl Leaves {
     /// The data and the result transform of the tile whose first result is at this place.
     pub(super) fn transforms(
         &mut self,
-        module: &mut ModuleBuilder,
+        module: &mut ModuleBuilder<'_>,
         layout: &Layout<'_>,
         place: [usize; 2],
     ) -> Result<[FuncId; 2], CodegenError> {
@@ -70,7 +70,12 @@ impl Leaves {
         Ok([self.leaf(module, layout, Leaf::Data(data))?, self.leaf(module, layout, Leaf::Outcome(outcome))?])
     }
 
-    fn leaf(&mut self, module: &mut ModuleBuilder, layout: &Layout<'_>, leaf: Leaf) -> Result<FuncId, CodegenError> {
+    fn leaf(
+        &mut self,
+        module: &mut ModuleBuilder<'_>,
+        layout: &Layout<'_>,
+        leaf: Leaf,
+    ) -> Result<FuncId, CodegenError> {
         if let Some(known) = self.0.get(&leaf) {
             return Ok(*known);
         }

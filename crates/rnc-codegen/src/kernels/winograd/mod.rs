@@ -29,7 +29,7 @@ const DATA_BYTES: usize = 600 << 10;
 const TRANSFORM: f64 = 5.0;
 
 /// Compiles a Winograd convolution.
-pub fn compile(module: &mut ModuleBuilder, winograd: &Winograd) -> Result<Kernel, CodegenError> {
+pub fn compile(module: &mut ModuleBuilder<'_>, winograd: &Winograd) -> Result<Kernel, CodegenError> {
     let layout = Layout::new(module, winograd)?;
     let tables = Tables::new(module, &layout)?;
     let Conv { input, output, groups, .. } = winograd.conv;
@@ -60,7 +60,7 @@ struct Layout<'a> {
 }
 
 impl<'a> Layout<'a> {
-    fn new(module: &ModuleBuilder, winograd: &'a Winograd) -> Result<Self, CodegenError> {
+    fn new(module: &ModuleBuilder<'_>, winograd: &'a Winograd) -> Result<Self, CodegenError> {
         let (conv, m) = (&winograd.conv, winograd.tile);
         let filtering = winograd.filtering().expect("the plan's verifier checked the tile and the stride");
         let patch = filtering.positions();

@@ -1,0 +1,19 @@
+//! What the targets share: a mutator that knows the form of what is fed.
+
+use fastrand::Rng;
+use rnc_tests::fuzz::Kind;
+
+/// Changes the first `size` bytes of `data`, which has room for more, and says how many there are then. Half of the mutants are made by form, as protobuf messages or as text, and half
+/// as libFuzzer makes them, from what it saw in comparisons.
+pub fn mutate(kind: Kind, data: &mut [u8], size: usize, seed: u32) -> usize {
+    let mut rng = Rng::with_seed(seed.into());
+    if rng.bool() {
+        let mutant = kind.mutant(&data[..size], &mut rng);
+        if let Some(room) = data.get_mut(..mutant.len()) {
+            room.copy_from_slice(&mutant);
+            return mutant.len();
+        }
+    }
+    let room = data.len();
+    libfuzzer_sys::fuzzer_mutate(data, size, room)
+}
