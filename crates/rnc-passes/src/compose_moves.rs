@@ -69,8 +69,10 @@ fn slices(first: &Slice, second: &Slice) -> Slice {
     for axis in 0..second.starts.len() {
         let step = first.steps[axis];
         // An element that the second takes exists, so the sum is not negative.
-        both.starts[axis] = first.starts[axis].saturating_add_signed(second.starts[axis] as isize * step);
-        both.steps[axis] = step * second.steps[axis];
+        let start = (second.starts[axis] as isize).saturating_mul(step);
+        both.starts[axis] = first.starts[axis].saturating_add_signed(start);
+        // Two elements of one axis are less than this apart: there is one, and any step will do.
+        both.steps[axis] = step.checked_mul(second.steps[axis]).unwrap_or(1);
         both.sizes[axis] = second.sizes[axis].or(first.sizes[axis]);
     }
     both
@@ -83,6 +85,14 @@ mod tests {
     /// Two operators between `%x`, of the given type, and `%y`.
     fn pair(ty: &str, first: &str, second: &str) -> String {
         format!("graph @g(%x: {ty}) -> (%y) {{ %s = {first} %y = {second} }}")
+    }
+
+    #[test]
+    fn steps_to_elements_that_there_are_not_may_be_of_any_size() {
+        let slice = |of: &str| format!("slice(%{of}) {{starts=[0,1], sizes=[all,1], steps=[1,1099511627776]}}");
+        let second = slice("s").replace("0,1]", "0,0]");
+        let (graph, _) = rewritten(super::run, &pair("f32[N,2]", &slice("x"), &second));
+        assert_eq!(ops(&graph), ["slice"]);
     }
 
     #[test]

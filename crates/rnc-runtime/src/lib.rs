@@ -5,6 +5,7 @@
 
 mod arena;
 pub mod error;
+mod lock;
 pub mod pool;
 mod run;
 mod schedule;

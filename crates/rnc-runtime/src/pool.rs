@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use crate::lock;
+
 /// What runs on the threads of a pool.
 pub trait Job: Send + Sync {
     /// The part of thread `thread` of `threads`. Must not panic.
@@ -30,8 +32,9 @@ pub fn default_threads() -> usize {
 /// Runs a job on `threads` threads, the caller's being the first, and returns when all are done. If another job has the pool, the job runs on
 /// the caller's thread alone: no oversubscription, and no waiting.
 pub fn run(job: &Arc<impl Job + 'static>, threads: usize, spin: Duration) {
-    if threads > 1 {
-        let pool = pool();
+    if threads > 1
+        && let Some(pool) = pool()
+    {
         match pool.workers.try_lock() {
             Ok(mut workers) => return workers.run(job, threads, spin),
             Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner().run(job, threads, spin),
@@ -46,14 +49,15 @@ struct Pool {
     workers: Mutex<Workers>,
 }
 
-fn pool() -> Arc<Pool> {
+/// The pool of this process. `None` if it was forked at a moment when another thread looked for the pool.
+fn pool() -> Option<Arc<Pool>> {
     static POOL: Mutex<Option<Arc<Pool>>> = Mutex::new(None);
-    let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut pool = lock::brief(&POOL)?;
     let process = std::process::id();
-    match pool.as_ref() {
+    Some(match pool.as_ref() {
         Some(pool) if pool.process == process => Arc::clone(pool),
         _ => Arc::clone(pool.insert(Arc::new(Pool { process, workers: Mutex::new(Workers(Vec::new())) }))),
-    }
+    })
 }
 
 /// What a worker and the threads that give it work share.

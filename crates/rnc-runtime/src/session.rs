@@ -2,7 +2,7 @@
 
 use std::panic::resume_unwind;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ndarray::{ArrayD, ArrayViewD};
@@ -12,6 +12,7 @@ use rnc_plan::{Batch, OpenOptions, Plan, Port, Step};
 
 use crate::arena::Arena;
 use crate::error::{LoadError, RunError};
+use crate::lock;
 use crate::pool;
 use crate::run::{Observed, Program, Run, Tensors};
 
@@ -117,7 +118,7 @@ impl Session {
 
     /// A workspace that nobody uses, with memory for one sample (or the plan's batch). The first one was made with the session.
     pub fn workspace(&self) -> Workspace {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = lock::brief(&self.idle).and_then(|mut idle| idle.pop());
         idle.unwrap_or_else(|| {
             let batch = self.plan().batch.fixed().unwrap_or(1);
             let mut arena = Arena::default();
@@ -127,7 +128,9 @@ impl Session {
     }
 
     fn give_back(&self, workspace: Workspace) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
+        if let Some(mut idle) = lock::brief(&self.idle) {
+            idle.push(workspace);
+        }
     }
 
     /// A new workspace that measures the steps of its runs.

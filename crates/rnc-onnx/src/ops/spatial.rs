@@ -106,11 +106,11 @@ fn volume_conv(cx: &mut NodeCx, conv: &Convolution, windows: &Windows, weights: 
     let (kernel, dilation, stride) = (windows.kernel[0], windows.dilation[0], windows.stride[0]);
     let mut pad = Pad { begin: vec![0; 5], end: vec![0; 5], value: 0.0 };
     (pad.begin[2], pad.end[2]) = (windows.pad_begin[0], windows.pad_end[0]);
-    let x = if pad.begin[2] + pad.end[2] > 0 { cx.step(Op::Pad(pad), &[conv.x])? } else { conv.x };
+    let x = if pad.begin[2] > 0 || pad.end[2] > 0 { cx.step(Op::Pad(pad), &[conv.x])? } else { conv.x };
     let shape = cx.shape(x)?;
     let &[channels, depth, height, width] = fixed(&shape.dims()[1..]).as_slice() else { return Err(Fault::Poisoned) };
-    let span = (kernel - 1) * dilation;
-    let planes = depth.checked_sub(span + 1).map(|rest| rest / stride + 1);
+    let span = kernel.checked_sub(1).and_then(|gaps| gaps.checked_mul(dilation)?.checked_add(1));
+    let planes = span.and_then(|span| depth.checked_sub(span)).map(|rest| rest / stride + 1);
     let Some(planes) = planes.filter(|planes| *planes <= MAX_PLANES) else {
         let found = format!("windows over {shape}");
         return Err(Fault::new(
