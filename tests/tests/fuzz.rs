@@ -28,6 +28,17 @@ fn feed_mutants(kind: Kind) {
     assert!(tried > 500 && accepted * 20 > tried && accepted < tried, "{accepted} of {tried} accepted");
 }
 
+/// What libFuzzer kept because it reaches code that nothing else does, and what made rnc panic once (`found-*`).
+#[test]
+fn what_the_fuzzer_kept_makes_nothing_panic() {
+    for kind in Kind::ALL {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(kind.name());
+        let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+        assert!(files.len() > 20, "{} for {kind:?}", files.len());
+        files.iter().for_each(|file| drop(kind.feed(&std::fs::read(file).unwrap())));
+    }
+}
+
 #[test]
 fn no_plan_makes_rnc_touch_what_is_not_its_own() {
     feed_mutants(Kind::Plan);

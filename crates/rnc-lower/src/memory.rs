@@ -173,4 +173,76 @@ fn greedy(requests: &[Request], order: &[usize], fit: Fit) -> Vec<usize> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(requests: &[Request]) -> Placement {
+        let placement = place(requests).expect("fits");
+        let lived =
+            |step| requests.iter().filter(|r| (r.first..=r.last).contains(&step)).map(|r| r.bytes).sum::<usize>();
+        assert_eq!(placement.lower_bound, (0..100).map(lived).max().unwrap_or(0));
+        assert!(placement.arena >= placement.lower_bound);
+        for (i, a) in requests.iter().enumerate() {
+            assert!(placement.offsets[i].is_multiple_of(64) && placement.offsets[i] + a.bytes <= placement.arena);
+            for (j, b) in requests.iter().enumerate().skip(i + 1) {
+                let (p, q) = (placement.offsets[i], placement.offsets[j]);
+                let together = a.first <= b.last && b.first <= a.last;
+                assert!(!together || p + a.bytes <= q || q + b.bytes <= p, "{i} {a:?} at {p} meets {j} {b:?} at {q}");
+            }
+        }
+        placement
+    }
+
+    fn request() -> impl Strategy<Value = Request> {
+        (1usize..50, 0usize..60, 0usize..30).prop_map(|(size, first, len)| Request {
+            bytes: size * 64,
+            first,
+            last: first + len,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn buffers_that_are_alive_together_never_overlap(requests in prop::collection::vec(request(), 0..60)) {
+            let placement = check(&requests);
+            prop_assert_eq!(place(&requests), Some(placement));
+        }
+
+        #[test]
+        fn chains_with_shortcuts_come_close_to_the_lower_bound(sizes in prop::collection::vec(1usize..9, 3..40), block in 2usize..5) {
+            // Buffer i is made at step i, read at step i + 1, and at the end of its block if it is the block's first.
+            let last = |i: usize| if i.is_multiple_of(block) { i + block } else { i + 1 };
+            let requests: Vec<_> =
+                sizes.iter().enumerate().map(|(i, s)| Request { bytes: s * 64, first: i, last: last(i) }).collect();
+            let placement = check(&requests);
+            prop_assert!(placement.arena * 8 <= placement.lower_bound * 9, "{placement:?}");
+        }
+    }
+
+    #[test]
+    fn bottleneck_blocks_reach_the_lower_bound() {
+        // ResNet-50's sizes in units of 64 bytes: input of the block, 1x1, 3x3; the last 1x1 works in place on the shortcut.
+        let mut requests = vec![Request { bytes: 64 * 64, first: 0, last: 1 }];
+        let mut step = 1;
+        for stage in 0..4usize {
+            let wide = (64 * 16) >> stage;
+            for block in 0..3 {
+                let narrow = wide / 4 * if block == 0 && stage > 0 { 4 } else { 1 };
+                requests.push(Request { bytes: 64 * wide, first: step, last: step + 3 });
+                requests.push(Request { bytes: 64 * narrow, first: step + 1, last: step + 2 });
+                requests.push(Request { bytes: 16 * wide, first: step + 2, last: step + 3 });
+                step += 3;
+            }
+        }
+        let placement = check(&requests);
+        assert_eq!(placement.arena, placement.lower_bound);
+    }
+
+    #[test]
+    fn nothing_takes_no_memory_and_too_much_is_refused() {
+        assert_eq!(place(&[]), Some(Placement { offsets: vec![], arena: 0, lower_bound: 0 }));
+        let large = Request { bytes: usize::MAX / 64 * 64, first: 0, last: 0 };
+        assert_eq!(place(&[large, Request { first: 1, last: 1, ..large }]), None);
+    }
+}
