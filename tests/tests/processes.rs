@@ -124,7 +124,7 @@ fn in_child(holds: impl FnOnce() -> bool) -> Result<(), String> {
         let mut status = 0;
         // SAFETY: `status` is valid for the call.
         match unsafe { libc::waitpid(child, &raw mut status, libc::WNOHANG) } {
-            0 if start.elapsed() > Duration::from_secs(60) => {
+            0 if start.elapsed() > Duration::from_mins(1) => {
                 // SAFETY: the child has not been waited for, so the number is its own.
                 unsafe { libc::kill(child, libc::SIGKILL) };
                 return Err("it hangs".to_owned());

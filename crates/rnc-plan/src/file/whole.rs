@@ -19,16 +19,13 @@ pub fn write_whole(path: impl AsRef<Path>, fill: impl FnOnce(&mut File) -> io::R
         return fill(&mut File::options().write(true).open(path)?);
     }
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let complete = match unnamed::create(folder) {
-        Some(mut file) => {
-            fill(&mut file)?;
-            temporary().make_in(folder, |name| unnamed::link(&file, name))?.into_temp_path()
-        }
-        None => {
-            let mut file = temporary().tempfile_in(folder)?;
-            fill(file.as_file_mut())?;
-            file.into_temp_path()
-        }
+    let complete = if let Some(mut file) = unnamed::create(folder) {
+        fill(&mut file)?;
+        temporary().make_in(folder, |name| unnamed::link(&file, name))?.into_temp_path()
+    } else {
+        let mut file = temporary().tempfile_in(folder)?;
+        fill(file.as_file_mut())?;
+        file.into_temp_path()
     };
     complete.persist(path).map_err(|error| error.error)
 }
