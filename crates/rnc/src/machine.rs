@@ -1,5 +1,6 @@
 //! This machine: its name, its description, and how it is measured.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
@@ -87,7 +88,8 @@ pub fn save(machine: &Machine, isa: Isa, path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    fs::write(path, serde_json::to_string_pretty(&description)? + "\n")
+    let text = serde_json::to_string_pretty(&description)? + "\n";
+    rnc_plan::file::write_whole(path, |file| file.write_all(text.as_bytes()))
 }
 
 /// Measures one core with rnc's own kernels: a convolution whose operands stay in the caches, and a matrix of 64 MB that does not. `None` if that does not

@@ -6,8 +6,8 @@ use std::path::Path;
 
 /// Writes a file: `fill` writes to a file beside it, which then takes its name. At any moment, and if the process is killed, `path` is what it was before or all that it is to be.
 ///
-/// On Linux the file has no name until it is complete, so that nothing is left of one that was interrupted; where the file system cannot do that, it is `.rnc-*.tmp`. A device or pipe is
-/// written directly.
+/// On Linux the file has no name until it is complete, so that nothing is left of one that was interrupted; where the file system cannot do that, and for the moment between its name and its
+/// place, it is `.rnc-*.tmp`. A device or pipe is written directly.
 ///
 /// There is no fsync: it takes longer than all of a compilation.
 ///
@@ -80,5 +80,43 @@ mod unnamed {
 
     pub(super) fn link(_: &File, _: &Path) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_not_to_be_seen_until_it_is_complete_and_then_as_others_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = || fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect::<Vec<_>>();
+        let hidden = unnamed::create(folder.path()).is_some();
+        let path = folder.path().join("x");
+        for content in ["first", "second"] {
+            let before = fs::read(&path).ok();
+            write_whole(&path, |file| {
+                file.write_all(content.as_bytes())?;
+                assert_eq!(fs::read(&path).ok(), before);
+                assert!(!hidden || names().len() == usize::from(before.is_some()), "{:?}", names());
+                Ok(())
+            })
+            .unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            assert_eq!(names(), ["x"]);
+        }
+        fs::write(folder.path().join("other"), "").unwrap();
+        let permissions = |name: &str| fs::metadata(folder.path().join(name)).unwrap().permissions();
+        assert_eq!(permissions("x"), permissions("other"));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn files_without_a_name_are_what_linux_gives() {
+        // Of the file systems in use, those that networks share are the ones that do not.
+        let folder = tempfile::tempdir().unwrap();
+        assert!(unnamed::create(folder.path()).is_some());
     }
 }

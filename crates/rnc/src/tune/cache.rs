@@ -34,9 +34,8 @@ impl Cache {
         let Some(path) = self.path.as_ref().filter(|_| self.changed) else { return Ok(()) };
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(serde_json::to_string_pretty(&self.times)?.as_bytes())?;
-        file.persist(path).map_err(|error| error.error)?;
+        let text = serde_json::to_string_pretty(&self.times)?;
+        rnc_plan::file::write_whole(path, |file| file.write_all(text.as_bytes()))?;
         self.changed = false;
         Ok(())
     }
