@@ -311,3 +311,45 @@ fn check_lengths(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use rnc_plan::kernel::{Access, Elementwise, Instruction, KernelSpec, Space, Unary};
+    use rnc_plan::{ConstantData, Listing, Operand, Tuning};
+
+    use super::*;
+
+    /// `y = relu(x)` over samples of two elements.
+    fn plan() -> Plan {
+        let port = |name: &str| Port { name: name.to_owned(), dims: vec![2] };
+        let relu = KernelSpec::Elementwise(Elementwise {
+            space: Space::Flat { len: 2 },
+            operands: vec![Access::Full],
+            program: vec![Instruction::Operand(0), Instruction::Unary(Unary::Relu, 0)],
+        });
+        Plan {
+            name: "relu".into(),
+            producer: "test".into(),
+            batch: Batch::Symbolic,
+            inputs: vec![port("x")],
+            outputs: vec![port("y")],
+            buffers: vec![],
+            constants: vec![],
+            steps: vec![Step::new("y", relu, vec![Operand::Output(0), Operand::Input(0)])],
+            arena_bytes: 0,
+            arena_lower_bound: 0,
+            listing: Listing::default(),
+            tuning: Tuning::default(),
+            data: ConstantData::empty(),
+        }
+    }
+
+    #[test]
+    fn runs_where_another_thread_held_the_workspaces_when_the_process_was_forked() {
+        let session = Session::new(plan(), &Options::default()).unwrap();
+        let _held = session.idle.lock();
+        let x = ndarray::array![[1.0, -1.0]].into_dyn();
+        let outputs = session.run(&[("x", x.view())]).unwrap();
+        assert_eq!(outputs[0].1, ndarray::array![[1.0, 0.0]].into_dyn());
+    }
+}
