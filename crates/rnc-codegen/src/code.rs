@@ -189,7 +189,7 @@ impl<'a> Queue<'a> {
             let Some(request) = self.requests.get(index) else { break };
             unfinished.push((index, kernels::compile(&mut builder, request).map_err(at(index))?));
         }
-        module.finalize_definitions().map_err(|error| at(self.requests.len())(error.into()))?;
+        module.finalize_definitions().map_err(CodegenError::from).map_err(at(self.requests.len()))?;
         let compiled = unfinished.into_iter().map(|(index, kernel)| {
             let function = function(&module, kernel.function);
             (index, Compiled { function, tasks: kernel.tasks, scratch: kernel.scratch, name: kernel.name })

@@ -76,14 +76,17 @@ impl Table {
 /// If Cranelift does not know the host, or address space cannot be reserved.
 pub fn jit() -> Result<JITModule, CodegenError> {
     let host = cranelift_native::builder().map_err(|message| CodegenError::Host(message.to_owned()))?;
-    let mut builder = JITBuilder::with_isa(finish(&host)?, default_libcall_names());
+    let mut builder = JITBuilder::with_isa(with_settings(&host)?, default_libcall_names());
     let arena = ArenaMemoryProvider::new_with_size(ARENA_BYTES).map_err(CodegenError::host)?;
     builder.memory_provider(Box::new(arena));
     Ok(JITModule::new(builder))
 }
 
-/// A machine as Cranelift sees it, with the settings that kernels are made with.
-pub fn finish(machine: &isa::Builder) -> Result<isa::OwnedTargetIsa, CodegenError> {
+/// A machine with the settings that kernels are made with.
+///
+/// # Errors
+/// If Cranelift refuses a setting.
+pub fn with_settings(machine: &isa::Builder) -> Result<isa::OwnedTargetIsa, CodegenError> {
     let mut flags = settings::builder();
     // `speed` hoists loads out of the register tiles and spills them.
     flags.set("opt_level", "none").map_err(CodegenError::host)?;

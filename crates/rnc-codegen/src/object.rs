@@ -24,7 +24,7 @@ pub struct Object {
 /// # Errors
 /// If Cranelift does not know the machine, or a layer is too large.
 pub fn compile<'a>(kernels: impl IntoIterator<Item = &'a KernelSpec>, machine: &str) -> Result<Object, CodegenError> {
-    let isa = module::finish(&isa::lookup_by_name(machine).map_err(CodegenError::host)?)?;
+    let isa = module::with_settings(&isa::lookup_by_name(machine).map_err(CodegenError::host)?)?;
     let builder = ObjectBuilder::new(isa, "rnc", default_libcall_names())?;
     let mut object = ObjectModule::new(builder);
     let mut builder = ModuleBuilder::new(&mut object, Target::from(Isa::Baseline));
