@@ -3,18 +3,12 @@
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ndarray::{ArrayD, IxDyn};
 use rnc::zoo::{ZooOptions, build};
-use rnc::{CompileOptions, Options, Plan, Session};
-
-/// These tests look at the whole process, so there is one at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use rnc::{CompileOptions, Options, Plan, RunError, Session};
+use rnc_tests::alone;
 
 fn plan() -> Plan {
     let options = ZooOptions { image: 32, classes: 10, ..ZooOptions::default() };
@@ -111,6 +105,48 @@ fn a_process_that_was_forked_while_others_run_computes_the_same() {
         done.store(true, Ordering::Relaxed);
         assert_eq!(failed, None);
     });
+}
+
+#[test]
+fn a_run_that_another_process_started_is_neither_waited_for_nor_held_up() {
+    let _alone = alone();
+    let session = session(&plan(), 2);
+    let images = ArrayD::zeros(IxDyn(&[8, 3, 32, 32]));
+    let start = || session.start(&[("input", images.view())]).unwrap();
+    let running = start();
+    assert_eq!(in_child(|| matches!(running.wait(), Err(RunError::Forked))), Ok(()));
+    let running = start();
+    let dropped = || {
+        drop(running);
+        true
+    };
+    assert_eq!(in_child(dropped), Ok(()));
+}
+
+#[test]
+fn a_process_that_is_held_to_one_cpu_runs_on_one_thread() {
+    let _alone = alone();
+    let plan = plan();
+    let default_threads = || Session::new(plan.clone(), &Options::default()).unwrap().threads();
+    let everywhere = default_threads();
+    assert_eq!(in_child(|| hold_to(1) && default_threads() == 1), Ok(()));
+    assert_eq!(in_child(|| hold_to(2) && default_threads() == everywhere.min(2)), Ok(()));
+}
+
+/// Leaves this thread, and those that it starts, so many of the CPUs that it may use, as `taskset` does.
+#[allow(unsafe_code, reason = "the standard library cannot say it")]
+fn hold_to(count: usize) -> bool {
+    let size = size_of::<libc::cpu_set_t>();
+    // SAFETY: sets of CPUs are plain bits, all zero is the empty one, and the numbers are in their range.
+    unsafe {
+        let [mut allowed, mut kept]: [libc::cpu_set_t; 2] = std::mem::zeroed();
+        libc::sched_getaffinity(0, size, &raw mut allowed);
+        let cpus = (0..libc::CPU_SETSIZE as usize).filter(|cpu| libc::CPU_ISSET(*cpu, &allowed));
+        for cpu in cpus.take(count) {
+            libc::CPU_SET(cpu, &mut kept);
+        }
+        libc::sched_setaffinity(0, size, &raw const kept) == 0
+    }
 }
 
 /// Whether something holds in a copy of this process.

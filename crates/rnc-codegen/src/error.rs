@@ -11,7 +11,7 @@ pub enum CodegenError {
     #[error("cannot generate code on this machine: {0}")]
     Host(String),
     /// The CPU lacks the instruction set that was asked for.
-    #[error("this CPU does not have {0}; the best it has is {best}", best = Isa::best())]
+    #[error("this CPU cannot run {0} code: it does not have {feature}; the best it has is {best}", feature = _0.missing_feature().unwrap_or("what it takes"), best = Isa::best())]
     UnsupportedIsa(Isa),
     /// Cranelift refused a function: a defect of rnc.
     #[error("Cranelift refused a generated function (please report this): {0}")]

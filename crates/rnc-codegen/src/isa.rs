@@ -38,16 +38,26 @@ impl Isa {
 
     /// Whether this CPU has it.
     pub fn is_supported(self) -> bool {
-        match self {
-            Self::Baseline => true,
+        self.missing_feature().is_none()
+    }
+
+    /// The first feature that it takes and this CPU does not have, by the name that Linux and compilers give it.
+    pub fn missing_feature(self) -> Option<&'static str> {
+        let features = match self {
+            Self::Baseline => &[][..],
             // Leaves follow System V's calling convention.
             #[cfg(all(target_arch = "x86_64", unix))]
-            Self::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Self::Avx2 => &[("avx2", is_x86_feature_detected!("avx2")), ("fma", is_x86_feature_detected!("fma"))],
             #[cfg(all(target_arch = "x86_64", unix))]
-            Self::Avx512 => Self::Avx2.is_supported() && is_x86_feature_detected!("avx512f"),
+            Self::Avx512 => &[
+                ("avx2", is_x86_feature_detected!("avx2")),
+                ("fma", is_x86_feature_detected!("fma")),
+                ("avx512f", is_x86_feature_detected!("avx512f")),
+            ],
             #[cfg(not(all(target_arch = "x86_64", unix)))]
-            Self::Avx2 | Self::Avx512 => false,
-        }
+            Self::Avx2 | Self::Avx512 => &[("x86-64 with System V's calling convention", false)],
+        };
+        features.iter().find(|(_, present)| !present).map(|(name, _)| *name)
     }
 
     /// The widest that this CPU has.

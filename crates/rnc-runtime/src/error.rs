@@ -105,4 +105,14 @@ pub enum RunError {
         #[source]
         error: std::io::Error,
     },
+    /// A run in the background has no thread.
+    #[error("the system gives no thread for the run: {error}")]
+    Thread {
+        /// What the system said.
+        #[source]
+        error: std::io::Error,
+    },
+    /// The run is another process's.
+    #[error("the run belongs to the process that this one was forked from; start one here")]
+    Forked,
 }

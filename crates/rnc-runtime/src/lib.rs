@@ -8,11 +8,15 @@ pub mod error;
 mod lock;
 pub mod pool;
 mod run;
+mod running;
 mod schedule;
 pub mod session;
+mod tensors;
 mod width;
 
 pub use error::{LoadError, RunError};
 pub use rnc_codegen::Isa;
 pub use run::Observed;
+pub use running::Running;
 pub use session::{Options, Session, Workspace};
+pub use tensors::{InputViews, OutputArrays};

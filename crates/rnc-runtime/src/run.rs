@@ -1,7 +1,7 @@
 //! One run: the step list on the threads of the pool.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use rnc_codegen::Code;
@@ -82,6 +82,11 @@ pub(crate) struct Run {
     /// The scratch memory of the first thread; the others' follow.
     scratch: AtomicPtr<u8>,
     barrier: Barrier,
+    /// Whether nobody wants the result any more.
+    cancelled: AtomicBool,
+    /// The step, counted as [`Run::steps`] gives them, behind which all threads leave a cancelled run. Written by the first one before the barrier of that step, so that
+    /// none leaves the others waiting.
+    end: AtomicUsize,
     /// Nanoseconds that each step took, by the first thread's clock, summed up over runs.
     pub(crate) times: Option<Vec<AtomicU64>>,
 }
@@ -105,6 +110,8 @@ impl Run {
             batch: AtomicUsize::new(0),
             scratch: AtomicPtr::default(),
             barrier: Barrier::default(),
+            cancelled: AtomicBool::new(false),
+            end: AtomicUsize::new(usize::MAX),
             times,
         }
     }
@@ -138,23 +145,27 @@ impl Run {
             self.strides[i].store(if for_each { program.strides[i] } else { 0 }, Ordering::Relaxed);
         }
         self.batch.store(batch, Ordering::Relaxed);
+        self.cancelled.store(false, Ordering::Relaxed);
+        self.end.store(usize::MAX, Ordering::Relaxed);
     }
 
-    /// Calls `act` for every step, in order, with the first sample and the number of samples.
-    fn steps(&self, mut act: impl FnMut(usize, (usize, usize))) {
+    /// Makes the run that is under way end after the step that it is at.
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Every step, in order, with the first sample and the number of samples.
+    fn steps(&self) -> impl Iterator<Item = (usize, (usize, usize))> {
         let batch = self.batch.load(Ordering::Relaxed);
         let split = self.program.schedule(batch).split;
-        if split > 0 {
-            for sample in 0..batch {
-                (0..split).for_each(|index| act(index, (sample, 1)));
-            }
-        }
-        (split..self.program.plan.steps.len()).for_each(|index| act(index, (0, batch)));
+        let samples = if split > 0 { batch } else { 0 };
+        let for_each = (0..samples).flat_map(move |sample| (0..split).map(move |index| (index, (sample, 1))));
+        for_each.chain((split..self.program.plan.steps.len()).map(move |index| (index, (0, batch))))
     }
 
     /// Runs on the calling thread alone, and shows each step's result before the next step may overwrite it.
     pub(crate) fn observe(&self, observe: &mut dyn FnMut(Observed<'_>)) {
-        self.steps(|step, (first, samples)| {
+        for (step, (first, samples)) in self.steps() {
             self.step(step, (first, samples), (0, 1));
             let result = self.program.starts[step];
             let stride = self.strides[result].load(Ordering::Relaxed);
@@ -165,7 +176,7 @@ impl Run {
             #[allow(unsafe_code, clippy::cast_ptr_alignment, reason = "a look at what generated code wrote")]
             let result = unsafe { std::slice::from_raw_parts(address.cast::<f32>(), len) };
             observe(Observed { step, first, samples, result });
-        });
+        }
     }
 
     /// One thread's part of a step for `batch` samples from `first` on.
@@ -200,13 +211,19 @@ const MAX_OPERANDS: usize = rnc_plan::limits::MAX_PROGRAM_OPERANDS + 1;
 
 impl Job for Run {
     fn run(&self, thread: usize, threads: usize) {
-        self.steps(|index, samples| {
+        for (number, (index, samples)) in self.steps().enumerate() {
             let start = Instant::now();
             self.step(index, samples, (thread, threads));
+            if thread == 0 && self.cancelled.load(Ordering::Relaxed) {
+                self.end.store(number, Ordering::Relaxed);
+            }
             self.barrier.wait(threads);
             if let (0, Some(times)) = (thread, &self.times) {
                 times[index].fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
             }
-        });
+            if self.end.load(Ordering::Relaxed) == number {
+                return;
+            }
+        }
     }
 }

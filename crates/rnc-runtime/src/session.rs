@@ -5,16 +5,17 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ndarray::{ArrayD, ArrayViewD};
 use rnc_codegen::{Code, Isa, Request, Target};
 use rnc_plan::verify::VerifiedPlan;
-use rnc_plan::{Batch, OpenOptions, Plan, Port, Step};
+use rnc_plan::{OpenOptions, Plan, Step};
 
 use crate::arena::Arena;
 use crate::error::{LoadError, RunError};
 use crate::lock;
 use crate::pool;
 use crate::run::{Observed, Program, Run, Tensors};
+use crate::running::{Call, Running};
+use crate::tensors::{self, Given, InputViews, OutputArrays};
 
 /// How a session runs.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +34,13 @@ impl Default for Options {
     }
 }
 
-/// A loaded plan: its code and weights. Shared freely between threads; runs at the same time share everything but their workspaces.
+/// A loaded plan: its code and weights. Shared freely between threads; runs at the same time share everything but their workspaces. A clone is the same session.
+#[derive(Clone)]
 pub struct Session {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
     program: Arc<Program>,
     threads: usize,
     spin: Duration,
@@ -45,7 +51,7 @@ pub struct Session {
 /// What one run at a time needs beside the session: the arena. Memory grows to the largest batch and is kept.
 pub struct Workspace {
     arena: Arena,
-    run: Arc<Run>,
+    pub(crate) run: Arc<Run>,
 }
 
 impl Workspace {
@@ -95,7 +101,8 @@ impl Session {
         let requests = plan.steps.iter().map(|step| Request { spec: &step.kernel, tile: tile(step) });
         let code = Code::compile(requests, Target { isa, threads })?;
         let program = Arc::new(Program::new(plan, code));
-        let session = Self { program, threads, spin: options.spin, idle: Mutex::new(Vec::new()) };
+        let shared = Shared { program, threads, spin: options.spin, idle: Mutex::new(Vec::new()) };
+        let session = Self { shared: Arc::new(shared) };
         let first = session.workspace();
         session.give_back(first);
         Ok(session)
@@ -103,47 +110,57 @@ impl Session {
 
     /// The plan.
     pub fn plan(&self) -> &Plan {
-        &self.program.plan
+        &self.shared.program.plan
     }
 
     /// The generated code.
     pub fn code(&self) -> &Code {
-        &self.program.code
+        &self.shared.program.code
     }
 
     /// Threads that a run uses.
     pub fn threads(&self) -> usize {
-        self.threads
+        self.shared.threads
     }
 
     /// A workspace that nobody uses, with memory for one sample (or the plan's batch). The first one was made with the session.
     pub fn workspace(&self) -> Workspace {
-        let idle = lock::brief(&self.idle).and_then(|mut idle| idle.pop());
+        let idle = lock::brief(&self.shared.idle).and_then(|mut idle| idle.pop());
         idle.unwrap_or_else(|| {
             let batch = self.plan().batch.fixed().unwrap_or(1);
             let mut arena = Arena::default();
-            arena.prepare(self.program.memory(batch, self.threads).unwrap_or(0));
-            Workspace { arena, run: Arc::new(Run::new(Arc::clone(&self.program), false)) }
+            arena.prepare(self.shared.program.memory(batch, self.shared.threads).unwrap_or(0));
+            Workspace { arena, run: Arc::new(Run::new(Arc::clone(&self.shared.program), false)) }
         })
     }
 
-    fn give_back(&self, workspace: Workspace) {
-        if let Some(mut idle) = lock::brief(&self.idle) {
+    pub(crate) fn give_back(&self, workspace: Workspace) {
+        if let Some(mut idle) = lock::brief(&self.shared.idle) {
             idle.push(workspace);
         }
     }
 
     /// A new workspace that measures the steps of its runs.
     pub fn measuring_workspace(&self) -> Workspace {
-        Workspace { arena: Arena::default(), run: Arc::new(Run::new(Arc::clone(&self.program), true)) }
+        Workspace { arena: Arena::default(), run: Arc::new(Run::new(Arc::clone(&self.shared.program), true)) }
     }
 
     /// Runs the model on named inputs, in any order, and gives its outputs in the model's order.
     ///
     /// # Errors
     /// If an input is missing, unknown, or of the wrong shape; if there is no memory.
-    pub fn run(&self, inputs: &[(&str, ArrayViewD<'_, f32>)]) -> Result<Vec<(String, ArrayD<f32>)>, RunError> {
-        self.run_named(inputs, &mut |run| pool::run(run, self.threads, self.spin))
+    pub fn run(&self, inputs: &InputViews<'_>) -> Result<OutputArrays, RunError> {
+        let mut call = self.call(Given::new(self.plan(), inputs)?)?;
+        call.run();
+        Ok(call.finish())
+    }
+
+    /// Starts a run as [`Session::run`] does it, but on a thread of its own and on copies of the inputs. The run is cancelled when what it gives is dropped.
+    ///
+    /// # Errors
+    /// As [`Session::run`]; if the system gives no thread.
+    pub fn start(&self, inputs: &InputViews<'_>) -> Result<Running, RunError> {
+        Running::start(self.call(Given::new(self.plan(), inputs)?.into_owned())?)
     }
 
     /// Runs as [`Session::run`] does, but on the calling thread alone, and shows what each step has written before the next one runs: for debugging.
@@ -152,40 +169,12 @@ impl Session {
     /// As [`Session::run`].
     pub fn run_observed(
         &self,
-        inputs: &[(&str, ArrayViewD<'_, f32>)],
+        inputs: &InputViews<'_>,
         observe: &mut dyn FnMut(Observed<'_>),
-    ) -> Result<Vec<(String, ArrayD<f32>)>, RunError> {
-        self.run_named(inputs, &mut |run| run.observe(observe))
-    }
-
-    fn run_named(
-        &self,
-        inputs: &[(&str, ArrayViewD<'_, f32>)],
-        go: &mut dyn FnMut(&Arc<Run>),
-    ) -> Result<Vec<(String, ArrayD<f32>)>, RunError> {
-        let plan = self.plan();
-        for (name, _) in inputs {
-            if !plan.inputs.iter().any(|port| port.name == *name) {
-                let expected = plan.inputs.iter().map(|port| port.name.as_str()).collect::<Vec<_>>().join(", ");
-                return Err(RunError::UnknownInput { found: (*name).to_owned(), expected });
-            }
-        }
-        let mut batch = None;
-        let arrays = plan.inputs.iter().map(|port| array(port, plan.batch, inputs, &mut batch));
-        let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
-        let slices: Vec<&[f32]> = arrays.iter().map(|array| array.as_slice().expect("in standard layout")).collect();
-        let batch = batch.or(plan.batch.fixed()).unwrap_or(1);
-        check_batch(plan, batch)?;
-        let outputs = plan.outputs.iter().map(|port| zeros(port, plan.batch, batch));
-        let mut outputs = outputs.collect::<Result<Vec<_>, _>>()?;
-        let mut results: Vec<&mut [f32]> =
-            outputs.iter_mut().map(|array| array.as_slice_mut().expect("a new array is in standard layout")).collect();
-
-        let mut workspace = self.workspace();
-        let result = self.run_bound(&mut workspace, batch, (&slices, &mut results), go);
-        self.give_back(workspace);
-        result?;
-        Ok(plan.outputs.iter().map(|port| port.name.clone()).zip(outputs).collect())
+    ) -> Result<OutputArrays, RunError> {
+        let mut call = self.call(Given::new(self.plan(), inputs)?)?;
+        call.observe(observe);
+        Ok(call.finish())
     }
 
     /// Runs the model on row-major slices in the order of the plan's inputs and outputs. Allocates nothing but the arena, and that only for a batch
@@ -200,32 +189,55 @@ impl Session {
         inputs: &[&[f32]],
         outputs: &mut [&mut [f32]],
     ) -> Result<(), RunError> {
-        self.run_bound(workspace, batch, (inputs, outputs), &mut |run| pool::run(run, self.threads, self.spin))
+        self.bind(workspace, batch, inputs, outputs)?;
+        self.go(&workspace.run);
+        Ok(())
     }
 
-    /// Checks and binds tensors, and lets `go` run the steps.
-    fn run_bound(
+    /// Does a run that is bound, on the threads of the pool.
+    pub(crate) fn go(&self, run: &Arc<Run>) {
+        pool::run(run, self.shared.threads, self.shared.spin);
+    }
+
+    /// A run that is ready to go.
+    fn call<'a>(&self, given: Given<'a>) -> Result<Call<'a>, RunError> {
+        let mut outputs = tensors::outputs(self.plan(), given.batch)?;
+        let mut workspace = self.workspace();
+        let inputs: Vec<&[f32]> = given.arrays.iter().map(|array| array.as_slice().expect("row-major")).collect();
+        let mut results: Vec<&mut [f32]> =
+            outputs.iter_mut().map(|array| array.as_slice_mut().expect("new arrays are row-major")).collect();
+        match self.bind(&mut workspace, given.batch, &inputs, &mut results) {
+            Ok(()) => Ok(Call { session: self.clone(), workspace, given, outputs }),
+            Err(error) => {
+                self.give_back(workspace);
+                Err(error)
+            }
+        }
+    }
+
+    /// Checks tensors and prepares a workspace for a run on them.
+    fn bind(
         &self,
         workspace: &mut Workspace,
         batch: usize,
-        (inputs, outputs): (&[&[f32]], &mut [&mut [f32]]),
-        go: &mut dyn FnMut(&Arc<Run>),
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
     ) -> Result<(), RunError> {
         let plan = self.plan();
-        if !Arc::ptr_eq(&self.program, workspace.run.program()) {
+        if !Arc::ptr_eq(&self.shared.program, workspace.run.program()) {
             return Err(RunError::ForeignWorkspace);
         }
-        check_batch(plan, batch)?;
-        check_lengths("inputs", &plan.inputs, batch, inputs.iter().map(|slice| slice.len()))?;
-        check_lengths("outputs", &plan.outputs, batch, outputs.iter().map(|slice| slice.len()))?;
+        tensors::check_batch(plan, batch)?;
+        tensors::check_lengths("inputs", &plan.inputs, batch, inputs.iter().map(|slice| slice.len()))?;
+        tensors::check_lengths("outputs", &plan.outputs, batch, outputs.iter().map(|slice| slice.len()))?;
         let memory = |error| RunError::Memory { batch, error };
-        let bytes = self.program.memory(batch, self.threads).filter(|_| batch <= rnc_plan::limits::MAX_BATCH);
+        let bytes =
+            self.shared.program.memory(batch, self.shared.threads).filter(|_| batch <= rnc_plan::limits::MAX_BATCH);
         let bytes = bytes.ok_or_else(|| memory(std::io::ErrorKind::OutOfMemory.into()))?;
         workspace.arena.reserve(bytes).map_err(memory)?;
         let inputs: smallvec::SmallVec<[_; 4]> = inputs.iter().map(|slice| slice.as_ptr()).collect();
         let outputs: smallvec::SmallVec<[_; 4]> = outputs.iter_mut().map(|slice| slice.as_mut_ptr()).collect();
         workspace.run.bind(&Tensors { inputs: &inputs, outputs: &outputs, batch }, &mut workspace.arena);
-        go(&workspace.run);
         Ok(())
     }
 }
@@ -234,88 +246,10 @@ fn thread_count(options: &Options) -> usize {
     options.threads.unwrap_or_else(pool::default_threads).clamp(1, pool::MAX_THREADS)
 }
 
-/// An array for an output, unless there is no memory for it.
-fn zeros(port: &Port, plan_batch: Batch, batch: usize) -> Result<ArrayD<f32>, RunError> {
-    let memory = || RunError::Memory { batch, error: std::io::ErrorKind::OutOfMemory.into() };
-    let len = port.sample_len().and_then(|len| len.checked_mul(batch)).ok_or_else(memory)?;
-    let mut data = Vec::new();
-    data.try_reserve_exact(len).map_err(|_| memory())?;
-    data.resize(len, 0.0);
-    ArrayD::from_shape_vec(plan_batch.shape(&port.dims, batch), data).map_err(|_| memory())
-}
-
-/// The one array given for a port, row-major, if its shape fits.
-fn array<'a>(
-    port: &Port,
-    plan_batch: Batch,
-    inputs: &'a [(&str, ArrayViewD<'_, f32>)],
-    batch: &mut Option<usize>,
-) -> Result<ndarray::CowArray<'a, f32, ndarray::IxDyn>, RunError> {
-    let mut given = inputs.iter().filter(|(name, _)| *name == port.name).map(|(_, array)| array);
-    let (Some(array), None) = (given.next(), given.next()) else {
-        let found = inputs.iter().filter(|(name, _)| *name == port.name).count();
-        return Err(RunError::InputCount { name: port.name.clone(), found });
-    };
-    let wrong = || {
-        let leading = match plan_batch {
-            Batch::Symbolic => Some("N".to_owned()),
-            Batch::Fixed(n) => Some(n.to_string()),
-            Batch::Single => None,
-        };
-        let dims = leading.into_iter().chain(port.dims.iter().map(ToString::to_string));
-        let expected = dims.collect::<Vec<_>>().join(", ");
-        RunError::Shape { name: port.name.clone(), expected, found: array.shape().to_vec() }
-    };
-    let samples = match (plan_batch, array.shape()) {
-        (Batch::Symbolic, [samples, ..]) if *samples > 0 => *samples,
-        (Batch::Fixed(n), _) => n,
-        (Batch::Single, _) => 1,
-        (Batch::Symbolic, _) => return Err(wrong()),
-    };
-    if array.shape() != plan_batch.shape(&port.dims, samples) {
-        return Err(wrong());
-    }
-    let expected = *batch.get_or_insert(samples);
-    if expected != samples {
-        return Err(RunError::Batch { name: port.name.clone(), expected, found: samples });
-    }
-    Ok(array.as_standard_layout())
-}
-
-fn check_batch(plan: &Plan, batch: usize) -> Result<(), RunError> {
-    let port = || plan.inputs.first().map_or_else(String::new, |port| port.name.clone());
-    match plan.batch {
-        Batch::Symbolic if batch == 0 => Err(RunError::Batch { name: port(), expected: 1, found: 0 }),
-        Batch::Symbolic => Ok(()),
-        Batch::Fixed(_) | Batch::Single => match plan.batch.fixed().filter(|expected| *expected != batch) {
-            Some(expected) => Err(RunError::Batch { name: port(), expected, found: batch }),
-            None => Ok(()),
-        },
-    }
-}
-
-fn check_lengths(
-    what: &'static str,
-    ports: &[Port],
-    batch: usize,
-    lengths: impl ExactSizeIterator<Item = usize>,
-) -> Result<(), RunError> {
-    if ports.len() != lengths.len() {
-        return Err(RunError::Count { what, expected: ports.len(), found: lengths.len() });
-    }
-    for (port, found) in ports.iter().zip(lengths) {
-        let expected = port.sample_len().and_then(|len| len.checked_mul(batch)).unwrap_or(usize::MAX);
-        if found != expected {
-            return Err(RunError::Length { name: port.name.clone(), expected, found });
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use rnc_plan::kernel::{Access, Elementwise, Instruction, KernelSpec, Space, Unary};
-    use rnc_plan::{ConstantData, Listing, Operand, Tuning};
+    use rnc_plan::{Batch, ConstantData, Listing, Operand, Port, Tuning};
 
     use super::*;
 
@@ -347,9 +281,28 @@ mod tests {
     #[test]
     fn runs_where_another_thread_held_the_workspaces_when_the_process_was_forked() {
         let session = Session::new(plan(), &Options::default()).unwrap();
-        let _held = session.idle.lock();
+        let _held = session.shared.idle.lock();
         let x = ndarray::array![[1.0, -1.0]].into_dyn();
         let outputs = session.run(&[("x", x.view())]).unwrap();
         assert_eq!(outputs[0].1, ndarray::array![[1.0, 0.0]].into_dyn());
+    }
+
+    #[test]
+    fn all_threads_leave_a_cancelled_run_behind_the_same_step() {
+        for threads in [1, 2, 3] {
+            let mut steps = plan();
+            let step = steps.steps[0].clone();
+            steps.steps = vec![step; 5];
+            let session = Session::new(steps, &Options { threads: Some(threads), ..Options::default() }).unwrap();
+            let mut workspace = session.measuring_workspace();
+            let (input, mut output) = ([1.0, -1.0], [0.0; 2]);
+            session.bind(&mut workspace, 1, &[&input], &mut [&mut output]).unwrap();
+            workspace.run.cancel();
+            session.go(&workspace.run);
+            let times = workspace.step_nanoseconds().unwrap();
+            assert!(times[0] > 0 && times[1..] == [0; 4], "{times:?}");
+            session.run_into(&mut workspace, 1, &[&input], &mut [&mut output]).unwrap();
+            assert!(workspace.step_nanoseconds().unwrap()[4] > 0, "the next run is not cancelled");
+        }
     }
 }

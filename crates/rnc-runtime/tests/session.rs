@@ -1,5 +1,7 @@
 //! Sessions on a plan made by hand: what is checked, and what may happen at the same time.
 
+use std::time::Duration;
+
 use ndarray::{ArrayD, IxDyn, array};
 use rnc_plan::kernel::{Access, Binary, Elementwise, Instruction, KernelSpec, Space, Unary};
 use rnc_plan::{Batch, Buffer, ConstantData, Listing, Operand, Plan, Port, Step, Tuning};
@@ -191,5 +193,49 @@ fn an_observer_sees_every_step_s_result_before_the_next_one_runs() {
             assert_eq!(step(i).map(|(.., samples, _)| samples).sum::<usize>(), 2, "{seen:?}");
         }
         assert!(seen.iter().map(|(step, first, ..)| (first, step)).is_sorted(), "{seen:?}");
+    }
+}
+
+#[test]
+fn a_run_in_the_background_gives_what_a_run_gives() {
+    let session = session(3, Batch::Symbolic, 2);
+    let (a, b) = (filled(4, 3, 1.0), filled(4, 3, -0.5));
+    let inputs = [("a", a.view()), ("b", b.view())];
+    let expected = session.run(&inputs).unwrap();
+    let running: Vec<_> = (0..4).map(|_| session.start(&inputs).unwrap()).collect();
+    for mut running in running {
+        let outputs = loop {
+            match running.wait_timeout(Duration::from_millis(1)) {
+                Ok(outputs) => break outputs.unwrap(),
+                Err(still) => running = still,
+            }
+        };
+        assert_eq!(outputs, expected);
+    }
+    let running = session.start(&inputs).unwrap();
+    while !running.is_done() {
+        std::thread::yield_now();
+    }
+    assert_eq!(running.wait().unwrap(), expected);
+    assert!(matches!(session.start(&inputs[..1]), Err(RunError::InputCount { .. })));
+}
+
+#[test]
+fn runs_that_are_dropped_at_any_moment_leave_the_session_as_it_was() {
+    // Large enough to be worth more than one thread.
+    let len = 100_003;
+    for threads in [1, 2, 3] {
+        let session = session(len, Batch::Symbolic, threads);
+        let (a, b) = (filled(2, len, 1.5), filled(2, len, 0.5));
+        let inputs = [("a", a.view()), ("b", b.view())];
+        let expected = session.run(&inputs).unwrap();
+        for microseconds in 0..200 {
+            let running = session.start(&inputs).unwrap();
+            std::thread::sleep(Duration::from_micros(microseconds));
+            drop(running);
+            if microseconds % 20 == 0 {
+                assert_eq!(session.run(&inputs).unwrap(), expected);
+            }
+        }
     }
 }
