@@ -251,7 +251,9 @@ mod tests {
             free = end.iter().map(|request| request.bytes / 64).sum();
             ended.extend(end);
             alive = stay;
-            alive.iter_mut().for_each(|request| request.last = step + 1);
+            for request in &mut alive {
+                request.last = step + 1;
+            }
         }
         ended
     }

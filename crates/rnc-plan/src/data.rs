@@ -1,21 +1,44 @@
 //! The bytes of a plan's constants: mapped from its file, or anonymous memory that lowering fills.
 
+use std::fs::{File, Metadata};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use memmap2::{Mmap, MmapMut};
 
 /// Constant data, 64-byte aligned and read-only. Cloning shares it.
 #[derive(Clone)]
 pub struct ConstantData {
-    map: Option<Arc<Mmap>>,
-    start: usize,
-    len: usize,
+    mapping: Option<Arc<Mapping>>,
+}
+
+struct Mapping {
+    map: Mmap,
+    /// What is mapped, if that is a file.
+    origin: Option<Origin>,
+}
+
+/// A file as it was when it was opened.
+pub(crate) struct Origin {
+    file: File,
+    len: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Origin {
+    pub(crate) fn new(file: File, opened: &Metadata) -> Self {
+        Self { file, len: opened.len(), modified: opened.modified().ok() }
+    }
+
+    fn is_unchanged(&self) -> bool {
+        self.file.metadata().is_ok_and(|now| now.len() == self.len && now.modified().ok() == self.modified)
+    }
 }
 
 impl ConstantData {
     /// No data.
     pub const fn empty() -> Self {
-        Self { map: None, start: 0, len: 0 }
+        Self { mapping: None }
     }
 
     /// Makes `len` bytes of data and lets `fill` write them.
@@ -31,23 +54,29 @@ impl ConstantData {
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
         fill(&mut map);
-        Ok(Self { map: Some(Arc::new(map.make_read_only()?)), start: 0, len })
+        let mapping = Mapping { map: map.make_read_only()?, origin: None };
+        Ok(Self { mapping: Some(Arc::new(mapping)) })
     }
 
-    /// The part of a mapped file from `start`, of `len` bytes. `None` if it does not lie in the file or `start` is not a multiple of [`crate::ALIGN`].
-    pub(crate) fn mapped(map: Arc<Mmap>, start: usize, len: usize) -> Option<Self> {
-        let fits = start.is_multiple_of(crate::ALIGN) && start.checked_add(len).is_some_and(|end| end <= map.len());
-        fits.then_some(Self { map: Some(map), start, len })
+    /// What is mapped of a file, from a multiple of [`crate::ALIGN`] on.
+    pub(crate) fn mapped(map: Mmap, origin: Origin) -> Self {
+        Self { mapping: Some(Arc::new(Mapping { map, origin: Some(origin) })) }
+    }
+
+    /// Whether the data are those that were there first: the file that they are mapped from has the length and the time of change that it had when it was opened. One that was deleted or
+    /// replaced is unchanged for whoever has it open.
+    pub fn is_intact(&self) -> bool {
+        self.mapping.as_ref().and_then(|mapping| mapping.origin.as_ref()).is_none_or(Origin::is_unchanged)
     }
 
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
-        self.map.as_ref().map_or(&[], |map| &map[self.start..self.start + self.len])
+        self.mapping.as_ref().map_or(&[], |mapping| &mapping.map)
     }
 }
 
 impl std::fmt::Debug for ConstantData {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ConstantData({} bytes)", self.len)
+        write!(f, "ConstantData({} bytes)", self.bytes().len())
     }
 }

@@ -8,10 +8,9 @@ mod layout;
 mod tests;
 mod whole;
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
 
 use memmap2::{Mmap, MmapOptions};
 
@@ -20,7 +19,7 @@ pub use layout::{MAGIC, VERSION};
 pub use whole::write_whole;
 
 use crate::convert;
-use crate::data::ConstantData;
+use crate::data::{ConstantData, Origin};
 use crate::limits::MAX_HEADER_BYTES;
 use crate::plan::Plan;
 use crate::verify::{self, Verified, VerifiedPlan};
@@ -133,8 +132,9 @@ impl OpenOptions {
     /// As [`OpenOptions::open`], but for damaged data.
     pub fn open_deferred(path: impl AsRef<Path>) -> Result<(VerifiedPlan, DataCheck), OpenError> {
         let path = path.as_ref();
-        let (file, Head { layout, mut plan }) = open_head(path)?;
-        let data = map_data(&file, &layout).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+        let (file, opened, Head { layout, mut plan }) = open_head(path)?;
+        let data =
+            map_data(file, &opened, &layout).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
         plan.data = data.clone();
         Ok((plan.verified()?, DataCheck { layout, data }))
     }
@@ -167,7 +167,7 @@ impl OpenOptions {
 /// # Errors
 /// As [`OpenOptions::open`].
 pub fn read_header(path: impl AsRef<Path>) -> Result<FileHeader, OpenError> {
-    let (_, Head { layout, plan }) = open_head(path.as_ref())?;
+    let (_, _, Head { layout, plan }) = open_head(path.as_ref())?;
     Ok(FileHeader {
         version: VERSION,
         header_bytes: layout.header_bytes,
@@ -223,7 +223,7 @@ impl Head {
     }
 }
 
-fn open_head(path: &Path) -> Result<(File, Head), OpenError> {
+fn open_head(path: &Path) -> Result<(File, Metadata, Head), OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
     let mut file = File::open(path).map_err(io)?;
     let metadata = file.metadata().map_err(io)?;
@@ -231,25 +231,24 @@ fn open_head(path: &Path) -> Result<(File, Head), OpenError> {
         return Err(io(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file, so it cannot be mapped")));
     }
     let head = Head::read(&mut file, metadata.len(), path)?;
-    Ok((file, head))
+    Ok((file, metadata, head))
 }
 
-fn map_data(file: &File, layout: &Layout) -> io::Result<ConstantData> {
+fn map_data(file: File, opened: &Metadata, layout: &Layout) -> io::Result<ConstantData> {
     if layout.data_bytes == 0 {
         return Ok(ConstantData::empty());
     }
     let mut options = MmapOptions::new();
     options.offset(layout.data_offset as u64).len(layout.data_bytes);
-    let map = map_readonly(&options, file)?;
-    ConstantData::mapped(Arc::new(map), 0, layout.data_bytes)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the mapping is shorter than the file was"))
+    let map = map_readonly(&options, &file)?;
+    Ok(ConstantData::mapped(map, Origin::new(file, opened)))
 }
 
 #[allow(unsafe_code, reason = "mapping a file is what keeps weights from being copied")]
 fn map_readonly(options: &MmapOptions, file: &File) -> io::Result<Mmap> {
     // SAFETY: the bytes must not change while they are mapped. rnc never writes into a plan file: `write_file` makes a new one and
     // renames it, which leaves mappings of the old one as they are. That nobody else overwrites or truncates the file in place is a
-    // condition of use, stated in docs/plan-format.md. The bytes are only ever used as numbers (never as sizes, offsets or anything
+    // condition of use, stated in docs/plan-format.md, which `ConstantData::is_intact` looks after. The bytes are only ever used as numbers (never as sizes, offsets or anything
     // that steers memory accesses), so that a change would change results, and a truncation would end the process with SIGBUS.
     unsafe { options.map(file) }
 }

@@ -115,4 +115,9 @@ pub enum RunError {
     /// The run is another process's.
     #[error("the run belongs to the process that this one was forked from; start one here")]
     Forked,
+    /// Someone wrote into the plan file, or cut it, since it was loaded.
+    #[error(
+        "the plan file changed after it was loaded, so there is no saying what was computed; load it again, and replace plan files (as `mv` does) instead of writing into them"
+    )]
+    PlanChanged,
 }

@@ -31,11 +31,15 @@ impl Call<'_> {
     }
 
     /// Gives the workspace back to the session, and what the run wrote to the caller.
-    pub(crate) fn finish(self) -> OutputArrays {
+    ///
+    /// # Errors
+    /// If the plan changed.
+    pub(crate) fn finish(self) -> Result<OutputArrays, RunError> {
         let Self { session, workspace, given, outputs } = self;
         drop(given);
         session.give_back(workspace);
-        session.plan().outputs.iter().map(|port| port.name.clone()).zip(outputs).collect()
+        session.intact()?;
+        Ok(session.plan().outputs.iter().map(|port| port.name.clone()).zip(outputs).collect())
     }
 }
 
@@ -71,10 +75,10 @@ impl Running {
     /// Waits for the outputs.
     ///
     /// # Errors
-    /// If this process is a fork of the one that started the run.
+    /// If the plan's file was changed since it was loaded; if this process is a fork of the one that started the run.
     pub fn wait(mut self) -> Result<OutputArrays, RunError> {
         match self.call() {
-            Some(call) => Ok(call.finish()),
+            Some(call) => call.finish(),
             None => Err(RunError::Forked),
         }
     }
@@ -108,6 +112,6 @@ impl Drop for Running {
             self.run.cancel();
         }
         // The workspace goes back only now: another run of it must not be the one that is cancelled.
-        self.call().map(Call::finish);
+        let _ = self.call().map(Call::finish);
     }
 }

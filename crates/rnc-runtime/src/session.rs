@@ -148,11 +148,11 @@ impl Session {
     /// Runs the model on named inputs, in any order, and gives its outputs in the model's order.
     ///
     /// # Errors
-    /// If an input is missing, unknown, or of the wrong shape; if there is no memory.
+    /// If an input is missing, unknown, or of the wrong shape; if there is no memory; if the plan's file was changed since it was loaded.
     pub fn run(&self, inputs: &InputViews<'_>) -> Result<OutputArrays, RunError> {
         let mut call = self.call(Given::new(self.plan(), inputs)?)?;
         call.run();
-        Ok(call.finish())
+        call.finish()
     }
 
     /// Starts a run as [`Session::run`] does it, but on a thread of its own and on copies of the inputs. The run is cancelled when what it gives is dropped.
@@ -174,14 +174,14 @@ impl Session {
     ) -> Result<OutputArrays, RunError> {
         let mut call = self.call(Given::new(self.plan(), inputs)?)?;
         call.observe(observe);
-        Ok(call.finish())
+        call.finish()
     }
 
     /// Runs the model on row-major slices in the order of the plan's inputs and outputs. Allocates nothing but the arena, and that only for a batch
     /// larger than any before.
     ///
     /// # Errors
-    /// If a slice has the wrong length; if there is no memory.
+    /// If a slice has the wrong length; if there is no memory; if the plan's file was changed since it was loaded.
     pub fn run_into(
         &self,
         workspace: &mut Workspace,
@@ -191,7 +191,12 @@ impl Session {
     ) -> Result<(), RunError> {
         self.bind(workspace, batch, inputs, outputs)?;
         self.go(&workspace.run);
-        Ok(())
+        self.intact()
+    }
+
+    /// Whether the plan is the one that was loaded.
+    pub(crate) fn intact(&self) -> Result<(), RunError> {
+        if self.plan().data.is_intact() { Ok(()) } else { Err(RunError::PlanChanged) }
     }
 
     /// Does a run that is bound, on the threads of the pool.
@@ -230,6 +235,8 @@ impl Session {
         tensors::check_batch(plan, batch)?;
         tensors::check_lengths("inputs", &plan.inputs, batch, inputs.iter().map(|slice| slice.len()))?;
         tensors::check_lengths("outputs", &plan.outputs, batch, outputs.iter().map(|slice| slice.len()))?;
+        // Also before the run: what was cut off a file cannot be touched.
+        self.intact()?;
         let memory = |error| RunError::Memory { batch, error };
         let bytes =
             self.shared.program.memory(batch, self.shared.threads).filter(|_| batch <= rnc_plan::limits::MAX_BATCH);

@@ -158,7 +158,11 @@ impl Failure {
 
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
-        Self::failed(error.to_string()).with_help("`rnc inspect PLAN` lists names and shapes of a plan's inputs")
+        let failure = Self::failed(error.to_string());
+        match error {
+            RunError::PlanChanged | RunError::Memory { .. } | RunError::Thread { .. } | RunError::Forked => failure,
+            _ => failure.with_help("`rnc inspect PLAN` lists names and shapes of a plan's inputs"),
+        }
     }
 }
 

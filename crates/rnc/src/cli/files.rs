@@ -40,6 +40,8 @@ pub(crate) fn check_target<'a>(path: &Path, read: impl IntoIterator<Item = &'a P
     let folder = folder(path);
     if folder.is_dir() {
         Ok(())
+    } else if let Some(file) = folder.ancestors().find(|folder| folder.is_file()) {
+        Err(Failure::file("write", path, format!("{} is a file, not a directory", file.display())))
     } else {
         let reason = format!("there is no directory {}", folder.display());
         Err(Failure::file("write", path, reason).with_help(format!("mkdir -p {}", super::say::shell(folder))))
@@ -75,5 +77,8 @@ mod tests {
         let error = check_target(&folder.path().join("none/x"), []).unwrap_err();
         assert!(error.to_string().contains("there is no directory"), "{error}");
         check_target(&folder.path().join("x"), []).unwrap();
+        std::fs::write(folder.path().join("x"), "").unwrap();
+        let error = check_target(&folder.path().join("x/y/z"), []).unwrap_err();
+        assert!(error.to_string().contains("is a file, not a directory"), "{error}");
     }
 }

@@ -4,6 +4,7 @@ mod bisect;
 mod calibrate;
 mod compare;
 mod compile;
+mod cut;
 mod demo;
 mod failure;
 mod files;
@@ -66,6 +67,7 @@ enum Command {
 impl Cli {
     /// Does what the command line says.
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        cut::report_files_that_are_cut();
         match &self.command {
             Command::Compile(command) => command.run(),
             Command::Run(command) => command.run(),

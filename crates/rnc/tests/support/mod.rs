@@ -51,24 +51,32 @@ pub fn rnc(arguments: &[&str]) -> Finished {
 
 /// Runs the binary with variables in its environment.
 pub fn rnc_with(arguments: &[&str], variables: &[(&str, &str)]) -> Finished {
-    finish(Command::new(RNC).args(arguments).envs(variables.iter().copied()))
+    finish(rnc_command(arguments).envs(variables.iter().copied()))
 }
 
 /// Runs the binary on a CPU that QEMU emulates.
 pub fn rnc_on(cpu: &str, arguments: &[&str]) -> Finished {
-    finish(Command::new("qemu-x86_64-static").args(["-cpu", cpu, RNC]).args(arguments))
+    finish(of_nobody(Command::new("qemu-x86_64-static").args(["-cpu", cpu, RNC]).args(arguments)))
 }
 
-const RNC: &str = env!("CARGO_BIN_EXE_rnc");
+/// The binary with arguments, to be started.
+pub fn rnc_command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(RNC);
+    of_nobody(command.args(arguments));
+    command
+}
 
-fn finish(command: &mut Command) -> Finished {
-    command.env_remove("RNC_ISA");
-    // Whoever runs the tests may have calibrated this machine: that would change choices.
+pub const RNC: &str = env!("CARGO_BIN_EXE_rnc");
+
+/// Whoever runs the tests may have calibrated this machine: that would change choices.
+pub fn of_nobody(command: &mut Command) -> &mut Command {
     for folder in ["XDG_CONFIG_HOME", "XDG_CACHE_HOME"] {
-        if command.get_envs().all(|(name, _)| name != folder) {
-            command.env(folder, concat!(env!("CARGO_TARGET_TMPDIR"), "/home"));
-        }
+        command.env(folder, concat!(env!("CARGO_TARGET_TMPDIR"), "/home"));
     }
+    command.env_remove("RNC_ISA")
+}
+
+pub fn finish(command: &mut Command) -> Finished {
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     // No code: a signal ended it.
