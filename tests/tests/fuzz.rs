@@ -1,8 +1,9 @@
 //! Mutants of sound plans, models and texts: nothing that rnc is fed makes it panic, fault or hang.
 
 use fastrand::Rng;
-use rnc_tests::fuzz::Kind;
-use rnc_tests::random::program;
+use rnc_onnx::ImportOptions;
+use rnc_tests::fuzz::{Kind, is_small, small_model, with_one_field_changed};
+use rnc_tests::random::{Outcome, Program, check, program};
 
 /// Programs, and mutants of each.
 const PROGRAMS: u64 = 60;
@@ -55,4 +56,25 @@ fn no_model_makes_the_importer_or_the_compiler_panic() {
 #[test]
 fn no_text_makes_the_parser_or_the_compiler_panic() {
     feed_mutants(Kind::Text);
+}
+
+#[test]
+fn a_model_with_any_one_field_changed_is_refused_or_computed_as_it_says() {
+    let (mut refused, mut right) = (0, 0);
+    for model in with_one_field_changed(&small_model()) {
+        let Some(graph) = rnc_onnx::import_bytes(&model, None, &ImportOptions::default()).ok().filter(is_small) else {
+            refused += 1;
+            continue;
+        };
+        match check(&Program { seed: 0, graph, batch: 2 }) {
+            Ok(Outcome::Agrees) => right += 1,
+            Ok(Outcome::Refused(_)) => refused += 1,
+            Err(failure) => {
+                let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("wrong.onnx");
+                std::fs::write(&file, model).unwrap();
+                panic!("{}: {failure}", file.display());
+            }
+        }
+    }
+    assert!(refused > 500 && right > 500, "{refused} refused, {right} right");
 }

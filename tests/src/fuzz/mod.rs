@@ -3,6 +3,7 @@
 //! What rnc does wrong is a panic, a signal, or a hang. `tests/tests/fuzz.rs` feeds some thousand mutants of random programs, `examples/fuzz_mutants.rs` as many as
 //! one has time for.
 
+mod fields;
 mod plan;
 #[path = "../../../crates/rnc-codegen/tests/support/mod.rs"]
 mod support;
@@ -13,6 +14,8 @@ use fastrand::Rng;
 use rnc::CompileOptions;
 use rnc_ir::Graph;
 use rnc_onnx::ImportOptions;
+
+pub use fields::{small_model, with_one_field_changed};
 
 /// Models and graphs are compiled if their values have so many elements at the most, since the passes fold constants and lowering packs weights.
 const MOST_ELEMENTS: usize = 1 << 22;
@@ -71,9 +74,14 @@ impl Kind {
     }
 }
 
-fn compile(graph: Graph) -> bool {
+/// Whether it does not take long to compute a graph.
+pub fn is_small(graph: &Graph) -> bool {
     let elements = |id| graph.ty(id).shape.elements().map_or(usize::MAX, |(n, _)| n);
-    if graph.ids().map(elements).fold(0usize, usize::saturating_add) > MOST_ELEMENTS {
+    graph.ids().map(elements).fold(0usize, usize::saturating_add) <= MOST_ELEMENTS
+}
+
+fn compile(graph: Graph) -> bool {
+    if !is_small(&graph) {
         return false;
     }
     let Ok(plan) = rnc::compile_graph(graph, &CompileOptions::default()) else { return false };

@@ -4,13 +4,13 @@ use fastrand::Rng;
 
 /// A field of a message: its number and its content.
 #[derive(Clone, Debug, PartialEq)]
-struct Field {
-    number: u64,
-    content: Content,
+pub(super) struct Field {
+    pub(super) number: u64,
+    pub(super) content: Content,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Content {
+pub(super) enum Content {
     Varint(u64),
     Eight([u8; 8]),
     Four([u8; 4]),
@@ -37,7 +37,7 @@ pub(super) fn mutant(message: &[u8], rng: &mut Rng) -> Vec<u8> {
     out
 }
 
-fn parse(mut from: &[u8], depth: usize) -> Option<Vec<Field>> {
+pub(super) fn parse(mut from: &[u8], depth: usize) -> Option<Vec<Field>> {
     let mut fields = Vec::new();
     while !from.is_empty() {
         let key = varint(&mut from)?;
@@ -80,7 +80,7 @@ fn varint(from: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn write(fields: &[Field], out: &mut Vec<u8>) {
+pub(super) fn write(fields: &[Field], out: &mut Vec<u8>) {
     for Field { number, content } in fields {
         let key = |kind: u64, out: &mut Vec<u8>| write_varint(number << 3 | kind, out);
         match content {
@@ -121,22 +121,27 @@ fn write_varint(mut value: u64, out: &mut Vec<u8>) {
 }
 
 /// Fields of a message and of those in it.
-fn count(fields: &[Field]) -> usize {
+pub(super) fn count(fields: &[Field]) -> usize {
     let inner = |field: &Field| if let Content::Message(fields) = &field.content { count(fields) } else { 0 };
     fields.iter().map(|field| 1 + inner(field)).sum()
 }
 
 /// Changes the field at a place, counted depth first.
-fn change(fields: &mut Vec<Field>, mut place: usize, rng: &mut Rng) {
+fn change(fields: &mut Vec<Field>, place: usize, rng: &mut Rng) {
+    find(fields, place, &mut |fields, i| change_at(fields, i, rng));
+}
+
+/// Calls `act` with the fields among which the one at a place is, counted depth first, and where it is among them.
+pub(super) fn find(fields: &mut Vec<Field>, mut place: usize, act: &mut dyn FnMut(&mut Vec<Field>, usize)) {
     for i in 0..fields.len() {
         if place == 0 {
-            return change_at(fields, i, rng);
+            return act(fields, i);
         }
         place -= 1;
         if let Content::Message(inner) = &mut fields[i].content {
             let inside = count(inner);
             if place < inside {
-                return change(inner, place, rng);
+                return find(inner, place, act);
             }
             place -= inside;
         }
