@@ -1,11 +1,10 @@
 //! What the documentation quotes is what the files say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
-
-const MARKS: [&str; 2] = ["<!-- operators: ", "<!-- end of operators -->"];
+use std::process::Command;
 
 /// How many of ONNX's backend tests that pass have an operator in their model, and the one with the fewest others.
 fn proofs(manifest: &str) -> BTreeMap<&str, (usize, (usize, &str))> {
@@ -44,20 +43,41 @@ fn operators() -> String {
     table
 }
 
+/// Fails if what a page has between two marks is not this; with `RNC_BLESS`, it is after that.
+#[track_caller]
+fn page_has(path: &str, [begin, end]: [&str; 2], text: &str) {
+    let page = read(path);
+    let [begin, end] = [begin, end].map(|mark| page.find(mark).expect("the page has both marks"));
+    let begin = begin + page[begin..].find('\n').expect("a line") + 1;
+    let fresh = format!("{}\n{text}\n{}", &page[..begin], &page[end..]);
+    if std::env::var_os("RNC_BLESS").is_some() {
+        fs::write(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).join(path), &fresh).expect("it can be written");
+    }
+    let stale = "is stale: RNC_BLESS=1 cargo test --release -p rnc-tests --test docs";
+    assert!(fresh == read(path), "{path} {stale}");
+}
+
 #[test]
 fn the_table_of_operators_is_the_importers() {
-    let page = read("docs/operators.md");
-    let [begin, end] = MARKS.map(|mark| page.find(mark).expect("the page has both marks"));
-    let begin = begin + page[begin..].find('\n').expect("a line") + 1;
-    let fresh = format!("{}\n{}\n{}", &page[..begin], operators(), &page[end..]);
-    if std::env::var_os("RNC_BLESS").is_some() {
-        fs::write(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operators.md")), &fresh)
-            .expect("it can be written");
-    }
-    assert!(
-        fresh == read("docs/operators.md"),
-        "docs/operators.md is stale: RNC_BLESS=1 cargo test --release -p rnc-tests --test docs"
-    );
+    page_has("docs/operators.md", ["<!-- operators: ", "<!-- end of operators -->"], &operators());
+}
+
+/// What the runtime is linked with, by the names of the crates that are not rnc's.
+fn crates_of_the_runtime() -> Vec<String> {
+    let arguments = ["tree", "-p", "rnc-runtime", "-e", "normal,no-proc-macro", "--target", "x86_64-unknown-linux-gnu"];
+    let tree = Command::new(env!("CARGO")).args(arguments).args(["--prefix", "none", "--locked"]).output();
+    let tree = String::from_utf8(tree.expect("cargo runs").stdout).expect("names");
+    let names = tree.lines().filter_map(|line| line.split(' ').next());
+    let names: BTreeSet<&str> = names.filter(|name| !name.is_empty() && !name.starts_with("rnc-")).collect();
+    names.into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_crates_of_the_runtime_are_those_that_the_page_has() {
+    let crates = crates_of_the_runtime();
+    assert!(crates.len() > 20, "cargo tree gave {crates:?}");
+    let text = format!("{} crates: {}.\n", crates.len(), crates.join(", "));
+    page_has("docs/reliability.md", ["<!-- crates of the runtime: ", "<!-- end of crates -->"], &text);
 }
 
 fn read(path: &str) -> String {
