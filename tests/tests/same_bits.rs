@@ -16,7 +16,7 @@ fn member(name: &str, image: usize) -> Graph {
     build(name, &ZooOptions { image, classes: 10, ..ZooOptions::default() }).unwrap()
 }
 
-/// What the family's members do not have together: grouped, dilated and depthwise convolutions, odd channels, resizing, normalisation and two outputs.
+/// What the family's members do not have together: grouped, dilated and depthwise convolutions, odd channels, gates and two outputs.
 fn odd_ones() -> Graph {
     let text = "graph @odd(%x: f32[N,3,19,23]) -> (%y, %z) {
            @a = random(1, -0.2, 0.2) : f32[21,3,5,5]
@@ -36,7 +36,7 @@ fn odd_ones() -> Graph {
     rnc::ir::parse(text).unwrap()
 }
 
-/// Compiles a model, writes the plan, and compares every way to run it with the last of them, computed one sample at a time.
+/// Compiles a model, writes the plan, and compares every way to run the file with the plan in memory on one sample at a time.
 fn gives_the_same_bits(graph: Graph) {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
