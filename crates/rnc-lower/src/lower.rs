@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use rnc_ir::{Graph, NodeId, Op, Verified};
+use rnc_plan::images::Images;
 use rnc_plan::kernel::PoolKind;
 use rnc_plan::{ALIGN, Batch, Buffer, Listing, Machine, Operand, Plan, Port, Step, Tuning};
 
@@ -181,6 +182,7 @@ fn finish(cx: Context<'_>, options: &LowerOptions<'_>) -> Result<Plan, LowerErro
         arena_bytes: arena,
         arena_lower_bound: lower_bound,
         listing: options.listing.clone(),
+        images: Images::default(),
         tuning: Tuning { machine: options.machine.name.clone(), measured: options.tuner.map(Tuner::place) },
         data,
     })

@@ -1,6 +1,7 @@
 //! Plans to protobuf messages and back. Writing cannot fail; reading names the field that is wrong by its path.
 
 mod choice;
+mod images;
 mod kernel;
 
 use prost::Message;
@@ -63,6 +64,7 @@ pub(crate) fn encode(plan: &Plan) -> Vec<u8> {
             optimized: plan.listing.optimized.clone(),
         }),
         tuning: Some(choice::write_tuning(&plan.tuning)),
+        images: Some(images::write(&plan.images)),
     }
     .encode_to_vec()
 }
@@ -85,6 +87,7 @@ pub(crate) fn decode(header: &[u8]) -> Result<Plan, DecodeError> {
         arena_lower_bound: size(plan.arena_lower_bound, &root.field("arena_lower_bound"))?,
         listing: Listing { imported: listing.imported, optimized: listing.optimized },
         tuning: choice::read_tuning(required(plan.tuning, &root.field("tuning"))?),
+        images: images::read(plan.images.unwrap_or_default(), &root.field("images"))?,
         data: ConstantData::empty(),
     })
 }

@@ -14,6 +14,7 @@ pub mod cost;
 pub mod data;
 pub mod file;
 pub mod footprint;
+pub mod images;
 pub mod kernel;
 pub mod limits;
 pub mod machine;

@@ -2,6 +2,7 @@
 
 use crate::choice::{Choice, Tuning};
 use crate::data::ConstantData;
+use crate::images::Images;
 use crate::kernel::KernelSpec;
 
 /// Alignment of buffers and constants in bytes: a cache line, and a 512-bit vector.
@@ -34,6 +35,8 @@ pub struct Plan {
     pub listing: Listing,
     /// Where the choices of the steps were made.
     pub tuning: Tuning,
+    /// How images become samples, and names of classes.
+    pub images: Images,
     /// The bytes of the constants.
     pub data: ConstantData,
 }

@@ -2,6 +2,7 @@
 
 use crate::choice::{Candidate, Choice, Measured, TileSize, Tuning};
 use crate::data::ConstantData;
+use crate::images::{Channels, Images, Interpolation, Preprocess, Resize, Size};
 use crate::kernel::{
     Access, Activation, Binary, Conv, Copy, CopyBox, CopyLoop, Elementwise, Extent, F32, Gemm, Instruction, KernelSpec,
     Pool, PoolKind, Softmax, Source, Space, Unary, Window,
@@ -35,6 +36,18 @@ pub(crate) fn everything() -> Plan {
         tuning: Tuning {
             machine: "generic".into(),
             measured: Some(Measured { host: "a CPU".into(), isa: "avx2".into() }),
+        },
+        images: Images {
+            preprocess: Some(Preprocess {
+                resize: Resize::Cover,
+                size: Size::Share(0.875),
+                interpolation: Interpolation::Bicubic,
+                channels: Channels::Bgr,
+                range: 1.0,
+                mean: [0.5, 0.25, 0.125],
+                std: [2.0, 3.0, 4.0],
+            }),
+            labels: vec!["cat".into(), "dog".into()],
         },
         listing: Listing { imported: "graph @a".into(), optimized: "graph @b".into() },
         data: ConstantData::build(1536, |bytes| bytes.iter_mut().enumerate().for_each(|(i, byte)| *byte = i as u8))

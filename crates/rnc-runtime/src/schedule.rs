@@ -115,6 +115,7 @@ fn traffic(step: &Step) -> (isize, isize) {
 mod tests {
     use super::*;
     use rnc_plan::kernel::{Access, Activation, Elementwise, Gemm, Instruction, Space, Unary};
+    use rnc_plan::images::Images;
     use rnc_plan::{Batch, Buffer, Constant, ConstantData, Listing, Port, Tuning};
 
     /// Two functions of a large image, a GEMM with many weights, and a function of its result.
@@ -154,6 +155,7 @@ mod tests {
             arena_bytes: 8192,
             arena_lower_bound: 8192,
             listing: Listing::default(),
+            images: Images::default(),
             tuning: Tuning::default(),
             data: ConstantData::build((4 << 20) + 4096, |_| {}).unwrap(),
         };

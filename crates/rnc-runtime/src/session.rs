@@ -256,6 +256,7 @@ fn thread_count(options: &Options) -> usize {
 #[cfg(test)]
 mod tests {
     use rnc_plan::kernel::{Access, Elementwise, Instruction, KernelSpec, Space, Unary};
+    use rnc_plan::images::Images;
     use rnc_plan::{Batch, ConstantData, Listing, Operand, Port, Tuning};
 
     use super::*;
@@ -280,6 +281,7 @@ mod tests {
             arena_bytes: 0,
             arena_lower_bound: 0,
             listing: Listing::default(),
+            images: Images::default(),
             tuning: Tuning::default(),
             data: ConstantData::empty(),
         }

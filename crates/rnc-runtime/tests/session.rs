@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ndarray::{ArrayD, IxDyn, array};
+use rnc_plan::images::Images;
 use rnc_plan::kernel::{Access, Binary, Elementwise, Instruction, KernelSpec, Space, Unary};
 use rnc_plan::{Batch, Buffer, ConstantData, Listing, Operand, Plan, Port, Step, Tuning};
 use rnc_runtime::{Options, RunError, Session};
@@ -40,6 +41,7 @@ fn plan(len: usize, batch: Batch) -> Plan {
         arena_bytes: bytes,
         arena_lower_bound: bytes,
         listing: Listing::default(),
+        images: Images::default(),
         tuning: Tuning::default(),
         data: ConstantData::empty(),
     }

@@ -8,6 +8,7 @@ use rnc_ir::{Graph, Op};
 use rnc_lower::{LowerOptions, Tuner, lower};
 use rnc_onnx::{ImportOptions, Oddity};
 use rnc_passes::Report;
+use rnc_plan::images::Images;
 use rnc_plan::{Listing, Machine, Plan};
 
 use crate::error::{CompileError, WritePlanError};
@@ -30,6 +31,8 @@ pub struct CompileOptions {
     pub outputs: Outputs,
     /// The machine that the times are estimated for by which algorithms are chosen.
     pub machine: Machine,
+    /// How images become samples, and names of classes: what the plan tells its users.
+    pub images: Images,
 }
 
 /// What is to be compiled.
@@ -141,7 +144,7 @@ fn compile_by(
     let verified = rnc_ir::verify(&graph).map_err(Box::new)?;
     let CompileOptions { exact, ref machine, .. } = *options;
     let choices = LowerOptions { listing, producer: producer(), exact, machine: machine.clone(), tuner };
-    let plan = lower(&verified, &choices)?;
+    let plan = Plan { images: options.images.clone(), ..lower(&verified, &choices)? };
     let times = Times { import, optimize, lower: start.elapsed() };
     let operators = OperatorCounts { imported: operators, optimized: operator_count(&graph) };
     Ok(Compiled { plan, lints, passes, operators, times })

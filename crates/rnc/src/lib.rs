@@ -56,6 +56,7 @@ pub use compile::{
 };
 pub use error::{CompileError, WritePlanError};
 pub use outputs::{OutputError, Outputs};
+pub use rnc_image as image;
 pub use rnc_ir as ir;
 pub use rnc_passes as passes;
 pub use rnc_plan as plan;

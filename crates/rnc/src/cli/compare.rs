@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::compile::Dims;
 use super::failure::{Failure, Kind};
 use super::inspect::{is_model, kernel};
-use super::run::{positive, read_inputs, read_npz, threads, tolerance};
+use super::run::{positive, read_arrays, read_inputs, threads, tolerance};
 use super::say;
 use super::table::{Column, Table};
 
@@ -83,7 +83,7 @@ impl Compare {
         let session = self.session(compiles)?;
         let inputs = self.inputs(session.plan())?;
         let expected = match (&self.tensors, model) {
-            (Some(path), _) => read_npz(path)?.into_iter().collect(),
+            (Some(path), _) => read_arrays(path)?.into_iter().collect(),
             (None, Some(model)) => self.reference(model, &inputs)?,
             (None, None) => Values::new(),
         };

@@ -4,12 +4,14 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rnc::image::{Images, Preprocess, preset};
 use rnc::lint::Lint;
 use rnc::plan::limits::MAX_BATCH;
 use rnc::{CompileOptions, Compiled, Isa, Outputs, Source};
 
 use super::failure::Failure;
 use super::files;
+use super::images;
 use super::inspect::kernel;
 use super::passes;
 use super::say::{ms, note, size};
@@ -20,6 +22,7 @@ Examples:
   rnc compile resnet50.onnx -o resnet50.plan
   rnc compile resnet50.onnx -o resnet50-4.plan --dim N=4     fix the batch
   rnc compile resnet50.onnx -o embed.plan --features         embeddings: what the last pool gives
+  rnc compile resnet50.onnx -o resnet50.plan --preprocess imagenet --labels imagenet-1k   the plan then knows what images it wants
   rnc compile model.onnx -o taps.plan --outputs layer2,layer3
   rnc compile model.onnx -o model.plan --explain             every rewrite, and why others did not happen
   rnc compile model.onnx -o model.plan --tune                the kernels that are fastest on this host
@@ -46,6 +49,8 @@ pub(crate) struct Compile {
     exact: bool,
     #[command(flatten)]
     outputs: Chosen,
+    #[command(flatten)]
+    images: ImageFacts,
     /// Measure every convolution's candidates on this host (some seconds; a second time, none) instead of estimating their times.
     #[arg(long)]
     tune: bool,
@@ -75,6 +80,24 @@ impl Chosen {
     }
 }
 
+/// What the plan says about images.
+#[derive(Debug, clap::Args)]
+struct ImageFacts {
+    /// Store in the plan what is done to images: a kind, or settings; `rnc run --help` lists them.
+    #[arg(long, value_name = "KIND", value_parser = preset::parse)]
+    preprocess: Option<Preprocess>,
+    /// Store names of the classes in the plan: imagenet-1k, cifar10, or a file with one a line.
+    #[arg(long, value_name = "SET|FILE")]
+    labels: Option<String>,
+}
+
+impl ImageFacts {
+    fn images(&self) -> Result<Images, Failure> {
+        let labels = self.labels.as_deref().map(images::read_labels).transpose()?.unwrap_or_default();
+        Ok(Images { preprocess: self.preprocess, labels })
+    }
+}
+
 /// Sizes of symbolic dimensions.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Dims {
@@ -99,7 +122,12 @@ impl Compile {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         files::check_target(&self.output, [self.model.as_path()])?;
         let isa = self.isa.unwrap_or_else(Isa::best);
-        let options = CompileOptions { exact: self.exact, outputs: self.outputs.outputs(), ..self.dims.options(isa)? };
+        let options = CompileOptions {
+            exact: self.exact,
+            outputs: self.outputs.outputs(),
+            images: self.images.images()?,
+            ..self.dims.options(isa)?
+        };
         let source = Source::File(&self.model);
         let compiled = if self.tune {
             let tuning = Tuning::new(isa)?;

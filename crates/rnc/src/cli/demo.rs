@@ -10,7 +10,8 @@ use rnc_zoo::ZooOptions;
 use super::compile::summary;
 use super::failure::Failure;
 use super::files;
-use super::run::{self, Loaded, Measured, Samples, classify, guesses_text, measure};
+use super::images::classify;
+use super::run::{self, Loaded, Measured, Samples, guesses_text, measure};
 use super::say::{ms, note, shell, size};
 use super::table::{Column, Table};
 use super::tuning;
@@ -91,7 +92,7 @@ fn run(files: &Files, image: &ArrayD<f32>) -> Result<(), Failure> {
         let Loaded { session, time: load } = run::load(&files.plan, None, Some(threads))?;
         let name = session.plan().inputs.first().map_or_else(String::new, |port| port.name.clone());
         let samples = Samples { inputs: vec![(name, image.clone())], wanted: 1 };
-        let measured = measure(&session, std::iter::once(Ok(samples)), ROUNDS)?;
+        let measured = measure(&session, samples, ROUNDS)?;
         if let Some(statistics) = measured.statistics(&session) {
             let numbers = [ms(load), ms(measured.first), statistics.median_ms, statistics.min_ms, statistics.gflops];
             let cells = numbers.map(|number| format!("{number:.1}"));

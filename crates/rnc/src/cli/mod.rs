@@ -8,6 +8,7 @@ mod cut;
 mod demo;
 mod failure;
 mod files;
+mod images;
 mod inspect;
 mod isa;
 mod opt;
@@ -29,7 +30,7 @@ Start here:
 
 Your own model:
   rnc compile resnet50.onnx -o resnet50.plan
-  rnc run resnet50.plan cat.jpg --labels models/imagenet1k.labels.txt
+  rnc run resnet50.plan cat.jpg --labels imagenet-1k
   rnc inspect resnet50.plan --steps
 
 A model without a download:

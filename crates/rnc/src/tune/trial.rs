@@ -1,5 +1,6 @@
 //! Timing one kernel: a plan of nothing but this kernel, again and again, each time with other weights, so that they are as cold as in a network.
 
+use rnc_plan::images::Images;
 use rnc_plan::kernel::KernelSpec;
 use rnc_plan::{
     ALIGN, Batch, Choice, Constant, ConstantData, Listing, Measured, Operand, Plan, Port, Step, Tuning, footprint,
@@ -89,6 +90,7 @@ fn plan(trial: &Trial, isa: Isa, weights: &Weights) -> Option<Plan> {
         arena_bytes: 0,
         arena_lower_bound: 0,
         listing: Listing::default(),
+        images: Images::default(),
         tuning: Tuning {
             machine: String::new(),
             measured: Some(Measured { host: String::new(), isa: isa.to_string() }),

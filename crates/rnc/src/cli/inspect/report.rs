@@ -55,6 +55,11 @@ pub(super) struct Summary {
     outputs: Vec<PortRow>,
     step_count: usize,
     kernels: String,
+    /// What is done to images, as `--preprocess` takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preprocess: Option<String>,
+    /// Names of classes that the plan has.
+    label_count: usize,
     flops: u64,
     data_bytes: usize,
     arena_bytes: usize,
@@ -109,6 +114,8 @@ impl Report {
             outputs: ports(&plan.outputs),
             step_count: plan.steps.len(),
             kernels: kernel::counts(plan),
+            preprocess: plan.images.preprocess.map(|preprocess| Spelled(preprocess).to_string()),
+            label_count: plan.images.labels.len(),
             flops: kernel::flops(plan),
             data_bytes,
             arena_bytes: plan.arena_bytes,

@@ -9,11 +9,11 @@ use super::super::failure::{Failure, Kind};
 use super::super::say::note;
 use super::tensors;
 
-/// Holds outputs against the arrays of the same names in an `.npz` file.
+/// Holds outputs against the arrays of the same names in an `.npz` or `.safetensors` file.
 ///
 /// An output differs if one of its elements is farther than `tolerance` times the largest magnitude expected from the expected one.
 pub(super) fn compare(outputs: &[(String, ArrayD<f32>)], path: &Path, tolerance: f64) -> Result<(), Failure> {
-    let expected = tensors::read_npz(path)?;
+    let expected = tensors::read_arrays(path)?;
     let mut wrong = Vec::new();
     for (name, expected) in &expected {
         let Some((_, found)) = outputs.iter().find(|(known, _)| known == name) else {

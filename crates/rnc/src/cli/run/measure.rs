@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ndarray::{ArrayD, Axis};
 use rnc::plan::{Batch, Port};
-use rnc::{RunError, Session};
+use rnc::{OutputArrays, RunError, Session};
 
 use super::super::failure::Failure;
 use super::super::inspect::kernel;
@@ -38,42 +38,70 @@ pub(crate) struct Statistics {
     pub gflops: f64,
 }
 
-/// Runs all batches once, and then the first one `repeat` times.
-pub(crate) fn measure(
-    session: &Session,
-    batches: impl Iterator<Item = Result<Samples, Failure>>,
-    repeat: usize,
-) -> Result<Measured, Failure> {
-    // Without a batch, the leading axis is one like the others.
-    let has_batch = session.plan().batch != Batch::Single;
-    let mut first = None;
-    let mut outputs: Vec<(String, Vec<ArrayD<f32>>)> = Vec::new();
-    for samples in batches {
-        let samples = samples?;
-        let inputs: Vec<_> = samples.inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
+/// Runs batches of samples, and keeps what comes out.
+pub(crate) struct Collector<'a> {
+    session: &'a Session,
+    /// The first batch, and how long its run took.
+    first: Option<(Samples, Duration)>,
+    outputs: Vec<(String, Vec<ArrayD<f32>>)>,
+}
+
+impl<'a> Collector<'a> {
+    pub(crate) fn new(session: &'a Session) -> Self {
+        Self { session, first: None, outputs: Vec::new() }
+    }
+
+    /// Runs one batch.
+    pub(crate) fn run(&mut self, samples: Samples) -> Result<(), Failure> {
         let start = Instant::now();
-        let results = session.run(&inputs)?;
+        let results = run_samples(self.session, &samples)?;
         let time = start.elapsed();
-        for (i, (name, mut array)) in results.into_iter().enumerate() {
-            if has_batch {
-                let wanted = samples.wanted.min(array.len_of(Axis(0)));
-                array.slice_axis_inplace(Axis(0), (..wanted).into());
+        for (i, (name, array)) in results.into_iter().enumerate() {
+            if i == self.outputs.len() {
+                self.outputs.push((name, Vec::new()));
             }
-            if i == outputs.len() {
-                outputs.push((name, Vec::new()));
-            }
-            outputs[i].1.push(array);
+            self.outputs[i].1.push(array);
         }
-        if first.is_none() {
-            first = Some((samples, time));
+        self.first.get_or_insert((samples, time));
+        Ok(())
+    }
+
+    /// Everything that came out, after running the first batch `repeat` times more.
+    pub(crate) fn finish(self, repeat: usize) -> Result<Measured, Failure> {
+        let Self { session, first, outputs } = self;
+        let (samples, time) = first.ok_or_else(|| Failure::failed("there is nothing to run"))?;
+        let leading = samples.inputs.first().and_then(|(_, array)| array.shape().first().copied());
+        let batch = leading.filter(|_| has_batch(session)).unwrap_or(1);
+        let times = if repeat == 0 { Vec::new() } else { repeated(session, &samples, batch, repeat)? };
+        let outputs =
+            outputs.into_iter().map(|(name, parts)| Ok((name, join(&parts)?))).collect::<Result<_, Failure>>()?;
+        Ok(Measured { outputs, first: time, times, batch })
+    }
+}
+
+/// Runs samples once, and then `repeat` times more.
+pub(crate) fn measure(session: &Session, samples: Samples, repeat: usize) -> Result<Measured, Failure> {
+    let mut collector = Collector::new(session);
+    collector.run(samples)?;
+    collector.finish(repeat)
+}
+
+/// The outputs for the samples that matter.
+pub(crate) fn run_samples(session: &Session, samples: &Samples) -> Result<OutputArrays, Failure> {
+    let inputs: Vec<_> = samples.inputs.iter().map(|(name, array)| (name.as_str(), array.view())).collect();
+    let mut outputs = session.run(&inputs)?;
+    if has_batch(session) {
+        for (_, array) in &mut outputs {
+            let wanted = samples.wanted.min(array.len_of(Axis(0)));
+            array.slice_axis_inplace(Axis(0), (..wanted).into());
         }
     }
-    let (samples, time) = first.ok_or_else(|| Failure::failed("there is nothing to run"))?;
-    let leading = samples.inputs.first().and_then(|(_, array)| array.shape().first().copied());
-    let batch = leading.filter(|_| has_batch).unwrap_or(1);
-    let times = if repeat == 0 { Vec::new() } else { repeated(session, &samples, batch, repeat)? };
-    let outputs = outputs.into_iter().map(|(name, parts)| Ok((name, join(&parts)?))).collect::<Result<_, Failure>>()?;
-    Ok(Measured { outputs, first: time, times, batch })
+    Ok(outputs)
+}
+
+/// Whether tensors have an axis of samples: without it, the leading axis is one like the others.
+fn has_batch(session: &Session) -> bool {
+    session.plan().batch != Batch::Single
 }
 
 /// Times runs without allocation, after one to warm up.
@@ -142,9 +170,14 @@ mod tests {
     #[test]
     fn joins_the_outputs_of_batches_without_what_fills_them_up() {
         let batches = [samples(array![[1.0, -1.0], [2.0, -2.0]], 2), samples(array![[3.0, -3.0], [4.0, 4.0]], 1)];
-        let measured = measure(&session(), batches.into_iter().map(Ok), 0).unwrap();
+        let session = session();
+        let mut collector = Collector::new(&session);
+        for batch in batches {
+            collector.run(batch).unwrap();
+        }
+        let measured = collector.finish(0).unwrap();
         assert_eq!(measured.outputs[0].1, array![[1.0, 0.0], [2.0, 0.0], [3.0, 0.0]].into_dyn());
-        assert!(measured.times.is_empty() && measured.statistics(&session()).is_none());
+        assert!(measured.times.is_empty() && measured.statistics(&session).is_none());
     }
 
     #[test]
@@ -154,7 +187,7 @@ mod tests {
         assert_eq!(plan.batch, Batch::Single);
         let session = Session::new(plan, &Options { threads: Some(1), ..Options::default() }).unwrap();
         let x = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
-        let measured = measure(&session, std::iter::once(Ok(samples(x.clone(), 2))), 2).unwrap();
+        let measured = measure(&session, samples(x.clone(), 2), 2).unwrap();
         assert_eq!(measured.outputs[0].1, x.reversed_axes().into_dyn());
         assert_eq!((measured.times.len(), measured.batch), (2, 1));
     }
@@ -162,7 +195,7 @@ mod tests {
     #[test]
     fn repeats_the_first_batch_as_often_as_asked_and_takes_the_middle() {
         let session = session();
-        let mut measured = measure(&session, std::iter::once(Ok(samples(array![[1.0, 2.0]], 1))), 3).unwrap();
+        let mut measured = measure(&session, samples(array![[1.0, 2.0]], 1), 3).unwrap();
         assert_eq!((measured.times.len(), measured.batch), (3, 1));
         measured.times = [5, 1, 2, 4].map(Duration::from_millis).to_vec();
         let statistics = measured.statistics(&session).unwrap();

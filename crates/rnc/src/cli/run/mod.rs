@@ -1,74 +1,75 @@
 //! `rnc run`.
 
-mod classify;
 mod expect;
-mod images;
 mod measure;
-mod preprocess;
 mod report;
+mod save;
 mod tensors;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ndarray::ArrayD;
+use rnc::image::Source;
 use rnc::{Isa, Options, Session};
 
 use super::failure::{Failure, Kind};
 use super::files;
-use preprocess::Preprocess;
-use report::Report;
+use super::images::{self, Guess, ImageOptions, PREPROCESSING, Scores, Stream, StreamOptions, classify};
+use super::say::note;
+use measure::Collector;
+use report::{Format, Report};
 
-pub(crate) use classify::{Guess, classify};
-pub(crate) use measure::{Measured, Samples, Statistics, measure};
+pub(crate) use measure::{Measured, Samples, Statistics, measure, run_samples};
 pub(crate) use report::guesses_text;
-pub(crate) use tensors::{read_inputs, read_npz};
+pub(crate) use tensors::{read_arrays, read_inputs};
 
 const EXAMPLES: &str = "\
 Examples:
-  rnc run resnet50.plan cat.jpg dog.png --labels models/imagenet1k.labels.txt
-  rnc run cifar.plan *.png --preprocess cifar10 --labels models/cifar10.labels.txt --top 1
-  rnc run model.plan --input x.npy --save out.npz              tensors in, tensors out
+  rnc run resnet50.plan cat.jpg dog.png --labels imagenet-1k
+  rnc run resnet50.plan photos/ --top 1 --csv > photos.csv     all images in a folder and below
+  rnc run cifar.plan 'shots/*.png' --preprocess cifar10 --labels cifar10
+  curl -s https://example.org/cat.jpg | rnc run resnet50.plan -
+  rnc run resnet50.plan photos/ --save embeddings.npy          what the model computes, one row an image
+  rnc run model.plan --input x.npy --save out.npz              tensors in, tensors out: .npy, .npz, .safetensors
   rnc run model.plan --input left=a.npy --input right=b.npz    several inputs
   rnc run model.plan --input x.npy --expect reference.npz      exit code 4 if results differ
   rnc run resnet50.plan --input x.npy --threads 1 --repeat 50  times
   RNC_ISA=avx2 rnc run ...                                     another instruction set, the same bits
 
-Preprocessing of images:
-  imagenet  shorter side to 256/224 of the model's size, centre crop, RGB/255, less mean .485 .456 .406, over std .229 .224 .225
-  cifar10   as imagenet, but the image must have the model's size
-  caffe     resized and cropped as imagenet, BGR from 0 to 255 less 104 117 123
-  unit      resized and cropped as imagenet, RGB/255
-  none      the image must have the model's size, RGB from 0 to 255";
+An image that cannot be read is reported and left out; the exit code is 1 then.";
+
+/// The end of the help: examples, then what is to be said of images.
+fn after_help() -> String {
+    format!("{EXAMPLES}\n\n{PREPROCESSING}")
+}
 
 /// Run a plan on images or tensors.
 ///
-/// Images are classified: the most probable classes of each go to stdout. Tensors come from .npy and .npz files (f32); what comes out
-/// is summed up on stdout and written whole by --save.
+/// Images are classified: the most probable classes of each go to stdout. Tensors come from .npy, .npz and .safetensors files (f32); what
+/// comes out is summed up on stdout and written whole by --save.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = after_help())]
 pub(crate) struct Run {
     /// The plan, as `rnc compile` made it.
     plan: PathBuf,
-    /// Images to classify (JPEG, PNG, WebP, BMP).
+    /// Images to classify (JPEG, PNG, WebP, BMP): files, folders, patterns, or - for standard input.
     #[arg(conflicts_with = "input")]
     images: Vec<PathBuf>,
-    /// An input tensor: .npy, or .npz (the array of the input's name, or the only one). A .npz without NAME gives all inputs.
-    #[arg(long, value_name = "[NAME=]FILE")]
+    /// An input tensor: .npy; or .npz or .safetensors (the array of the input's name, or the only one), which without NAME give all inputs.
+    #[arg(long, value_name = "[NAME=]FILE", conflicts_with = "preprocess")]
     input: Vec<String>,
-    /// What to do to images.
-    #[arg(long, value_name = "KIND", default_value = "imagenet")]
-    preprocess: Preprocess,
-    /// Names of the classes, one a line, in the order of the scores.
-    #[arg(long, value_name = "FILE")]
-    labels: Option<PathBuf>,
+    #[command(flatten)]
+    prepare: ImageOptions,
+    /// Images in one run, where the plan leaves that open (16 if not given).
+    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "input")]
+    batch: Option<usize>,
     /// How many classes to show (5 for images). Also classifies what came from tensors.
     #[arg(long, value_name = "K", value_parser = positive)]
     top: Option<usize>,
-    /// Write all outputs to a .npz file, named as in the model.
+    /// Write all outputs: to a .npz or .safetensors file, named as in the model, or the only one to a .npy file.
     #[arg(long, value_name = "OUT.npz")]
     save: Option<PathBuf>,
-    /// Hold the outputs against those in a .npz file: exit code 4 if one differs.
+    /// Hold the outputs against those in a .npz or .safetensors file: exit code 4 if one differs.
     #[arg(long, value_name = "REF.npz")]
     expect: Option<PathBuf>,
     /// How far outputs may be from those expected, relative to the largest magnitude expected.
@@ -86,6 +87,9 @@ pub(crate) struct Run {
     /// Print JSON: times, outputs, classes.
     #[arg(long)]
     json: bool,
+    /// Print the classes as CSV: file, rank, class, label, probability.
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
 }
 
 /// A session and how long it took to load.
@@ -99,43 +103,104 @@ impl Run {
     fn files_read(&self) -> impl Iterator<Item = &Path> {
         let tensors =
             self.input.iter().map(|input| Path::new(input.split_once('=').map_or(input.as_str(), |(_, file)| file)));
-        let single = [Some(&self.plan), self.labels.as_ref(), self.expect.as_ref()];
+        let single = [Some(&self.plan), self.expect.as_ref()];
         tensors.chain(single.into_iter().flatten().chain(&self.images).map(PathBuf::as_path))
     }
 
     pub(crate) fn run(&self) -> Result<(), Failure> {
         if let Some(save) = &self.save {
+            save::check(save)?;
             files::check_target(save, self.files_read())?;
         }
-        let labels = self.labels.as_deref().map(classify::read_labels).transpose()?;
+        let sources = images::sources(&self.images)?;
         let Loaded { session, time: load } = load(&self.plan, self.isa, self.threads)?;
-        let measured = if self.images.is_empty() {
+        let labels = self.prepare.labels(session.plan())?;
+        let Ran { measured, names, unreadable } = if sources.is_empty() {
             let samples = read_inputs(session.plan(), &self.input)?;
-            measure(&session, std::iter::once(Ok(samples)), self.repeat.unwrap_or(0))?
+            Ran { measured: measure(&session, samples, self.repeat.unwrap_or(0))?, names: Vec::new(), unreadable: 0 }
         } else {
-            let batches = images::batches(session.plan(), &self.images, self.preprocess)?;
-            measure(&session, batches, self.repeat.unwrap_or(0))?
+            self.run_images(&session, &sources)?
         };
         let classes = self.classes(&measured, labels.as_deref())?;
-        let report = Report { run: self, session: &session, load, measured: &measured, classes: classes.as_deref() };
+        let report = Report { session: &session, load, measured: &measured, names: &names, classes: classes.as_deref() };
         // Printing comes last: that nobody reads it must not keep files from being written or results from being compared.
         if let Some(save) = &self.save {
-            save_outputs(save, &measured.outputs)?;
+            save::outputs(save, &measured.outputs)?;
         }
         let verdict = self.expect.as_ref().map(|path| expect::compare(&measured.outputs, path, self.tolerance));
-        let printed = report.print();
-        verdict.unwrap_or(Ok(())).and(printed)
+        let printed = report.print(self.format());
+        verdict.unwrap_or(Ok(())).and(printed).and(all_read(unreadable, sources.len()))
+    }
+
+    fn run_images(&self, session: &Session, sources: &[Source]) -> Result<Ran, Failure> {
+        let options = StreamOptions { preprocess: self.prepare.preprocess(session.plan()), batch: self.batch };
+        let stream = Stream::new(session, sources, options)?;
+        let mut collector = Collector::new(session);
+        let mut names = Vec::new();
+        let start = Instant::now();
+        let unreadable = stream.run(&mut |samples, indices| {
+            names.extend(indices.iter().map(|index| sources[*index].name()));
+            collector.run(samples)
+        })?;
+        let time = start.elapsed();
+        if names.is_empty() {
+            return Err(none_read(sources.len()));
+        }
+        if names.len() > 1 {
+            let rate = names.len() as f64 / time.as_secs_f64();
+            note(format!("{} images in {:.2} s: {rate:.1} images/s, decoding included", names.len(), time.as_secs_f64()));
+        }
+        Ok(Ran { measured: collector.finish(self.repeat.unwrap_or(0))?, names, unreadable })
     }
 
     /// The best classes of each sample, if they were asked for; for images also unasked, if the model gives scores.
     fn classes(&self, measured: &Measured, labels: Option<&[String]>) -> Result<Option<Vec<Vec<Guess>>>, Failure> {
-        let classes = || classify::classify_all(&measured.outputs, self.top.unwrap_or(5), labels);
-        match (self.top.is_some() || labels.is_some(), self.images.is_empty()) {
+        let top = self.top.unwrap_or(5);
+        let classes = || {
+            let scores = Scores::find(&measured.outputs, labels)?;
+            Ok(scores.rows().map(|row| classify(&row, top, labels)).collect())
+        };
+        match (self.top.is_some() || self.prepare.labels.is_some() || self.csv, self.images.is_empty()) {
             (true, _) => classes().map(Some),
             (false, false) => Ok(classes().ok()),
             (false, true) => Ok(None),
         }
     }
+
+    const fn format(&self) -> Format {
+        match (self.json, self.csv) {
+            (true, _) => Format::Json,
+            (false, true) => Format::Csv,
+            (false, false) => Format::Text,
+        }
+    }
+}
+
+/// What came of a run.
+struct Ran {
+    measured: Measured,
+    /// By sample: the image's name. Empty for tensors.
+    names: Vec<String>,
+    /// Images that could not be read.
+    unreadable: usize,
+}
+
+/// Whether all of so many images could be read.
+pub(crate) fn all_read(unreadable: usize, images: usize) -> Result<(), Failure> {
+    match unreadable {
+        0 => Ok(()),
+        n => Err(Failure::failed(format!("{n} of {images} images could not be used; they are left out of the results"))
+            .with_help("the errors above name them")),
+    }
+}
+
+/// That no image at all could be read.
+pub(crate) fn none_read(images: usize) -> Failure {
+    let what = if images == 1 { "the image" } else { "none of the images" };
+    let not = if images == 1 { "cannot" } else { "can" };
+    Failure::failed(format!("{what} {not} be used")).with_help(
+        "the errors above say why; JPEG, PNG, WebP and BMP are understood, and tensors are given with --input",
+    )
 }
 
 /// Loads a plan and makes its code.
@@ -144,18 +209,6 @@ pub(crate) fn load(path: &Path, isa: Option<Isa>, threads: Option<usize>) -> Res
     let options = Options { isa, threads, ..Options::default() };
     let session = Session::load(path, &options)?;
     Ok(Loaded { session, time: start.elapsed() })
-}
-
-/// Writes outputs to an `.npz` file.
-fn save_outputs(path: &Path, outputs: &[(String, ArrayD<f32>)]) -> Result<(), Failure> {
-    files::write(path, |file| {
-        let mut npz = ndarray_npy::NpzWriter::new(std::io::BufWriter::new(file));
-        for (name, array) in outputs {
-            npz.add_array(name.as_str(), array).map_err(std::io::Error::other)?;
-        }
-        npz.finish().map_err(std::io::Error::other)?;
-        Ok(())
-    })
 }
 
 pub(crate) fn positive(text: &str) -> Result<usize, String> {

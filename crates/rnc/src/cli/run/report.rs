@@ -1,6 +1,5 @@
 //! What a run prints.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use ndarray::ArrayD;
@@ -10,16 +9,25 @@ use serde::Serialize;
 use super::super::failure::Failure;
 use super::super::say::{self, ms, note};
 use super::super::table::{Column, Table};
-use super::{Guess, Measured, Run, Statistics};
+use super::{Guess, Measured, Statistics};
 
 /// Everything there is to say about a run.
 pub(super) struct Report<'a> {
-    pub run: &'a Run,
     pub session: &'a Session,
     pub load: Duration,
     pub measured: &'a Measured,
+    /// By sample: the image's name; empty for tensors.
+    pub names: &'a [String],
     /// The best classes of each sample, if scores were asked for.
     pub classes: Option<&'a [Vec<Guess>]>,
+}
+
+/// How to print.
+#[derive(Clone, Copy)]
+pub(super) enum Format {
+    Text,
+    Json,
+    Csv,
 }
 
 #[derive(Serialize)]
@@ -57,10 +65,15 @@ struct SampleRow<'a> {
 
 impl Report<'_> {
     /// Prints the report as asked for: JSON, or times for people and results as text.
-    pub fn print(&self) -> Result<(), Failure> {
-        if self.run.json {
-            return say::json(&self.json());
+    pub fn print(&self, format: Format) -> Result<(), Failure> {
+        match format {
+            Format::Text => self.text(),
+            Format::Json => say::json(&self.json()),
+            Format::Csv => say::data(&self.csv()?),
         }
+    }
+
+    fn text(&self) -> Result<(), Failure> {
         let Measured { batch, first, .. } = self.measured;
         let (isa, threads) = (self.session.code().isa(), self.session.threads());
         note(format!(
@@ -76,7 +89,7 @@ impl Report<'_> {
             ));
         }
         say::data(&match self.classes {
-            Some(classes) => self.classes(classes),
+            Some(classes) => self.classes(classes).render(0),
             None => self.outputs(),
         })
     }
@@ -101,16 +114,41 @@ impl Report<'_> {
     }
 
     fn file(&self, sample: usize) -> Option<String> {
-        self.run.images.get(sample).map(|path| path.display().to_string())
+        self.names.get(sample).cloned()
     }
 
-    fn classes(&self, classes: &[Vec<Guess>]) -> String {
-        let mut text = String::new();
+    /// A row a guess, with the sample's name in the first.
+    fn classes(&self, classes: &[Vec<Guess>]) -> Table {
+        let first = if self.names.is_empty() { "sample" } else { "image" };
+        let columns = [Column::Text(first), Column::Number("probability"), Column::Number("class"), Column::Text("label")];
+        let labels = classes.iter().flatten().any(|guess| guess.label.is_some());
+        let mut table = Table::new(if labels { &columns } else { &columns[..3] });
         for (i, guesses) in classes.iter().enumerate() {
-            writeln!(text, "{}", self.file(i).unwrap_or_else(|| format!("sample {i}"))).expect("a string grows");
-            text.push_str(&guesses_text(guesses));
+            for (rank, guess) in guesses.iter().enumerate() {
+                let name = if rank == 0 { self.file(i).unwrap_or_else(|| i.to_string()) } else { String::new() };
+                let label = guess.label.as_deref().map(printable);
+                table.row([name, percent(guess.probability), guess.class.to_string()].into_iter().chain(label));
+            }
         }
-        text
+        table
+    }
+
+    fn csv(&self) -> Result<String, Failure> {
+        let broken = |error: &dyn std::fmt::Display| Failure::failed(format!("cannot write CSV: {error}"));
+        let mut csv = csv::Writer::from_writer(Vec::new());
+        csv.write_record(["file", "rank", "class", "label", "probability"]).map_err(|error| broken(&error))?;
+        for (i, guesses) in self.classes.unwrap_or_default().iter().enumerate() {
+            let name = self.file(i).unwrap_or_else(|| i.to_string());
+            for (rank, guess) in guesses.iter().enumerate() {
+                let label = guess.label.clone().unwrap_or_default();
+                let numbers = [(rank + 1).to_string(), guess.class.to_string()];
+                let [rank, class] = &numbers;
+                let record = [&name, rank, class, &label, &format!("{:.6}", guess.probability)];
+                csv.write_record(record).map_err(|error| broken(&error))?;
+            }
+        }
+        let bytes = csv.into_inner().map_err(|error| broken(&error))?;
+        String::from_utf8(bytes).map_err(|error| broken(&error))
     }
 
     fn outputs(&self) -> String {
@@ -133,13 +171,22 @@ impl Report<'_> {
 /// Classes and their probabilities, one a line.
 pub(crate) fn guesses_text(guesses: &[Guess]) -> String {
     let line = |guess: &Guess| {
-        let label = guess
-            .label
-            .as_ref()
-            .map_or_else(|| format!("class {}", guess.class), |label| format!("{label} ({})", guess.class));
-        format!("  {:>6.2} %  {label}\n", guess.probability * 100.0)
+        let label = guess.label.as_deref().map_or_else(
+            || format!("class {}", guess.class),
+            |label| format!("{} ({})", printable(label), guess.class),
+        );
+        format!("  {:>8}  {label}\n", percent(guess.probability))
     };
     guesses.iter().map(line).collect()
+}
+
+pub(crate) fn percent(probability: f64) -> String {
+    format!("{:.2} %", probability * 100.0)
+}
+
+/// A text from a file as a terminal can show it: without control characters.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 impl<'a> OutputRow<'a> {

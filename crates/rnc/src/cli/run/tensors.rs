@@ -1,4 +1,4 @@
-//! Tensors in `.npy` and `.npz` files.
+//! Tensors in `.npy`, `.npz` and `.safetensors` files.
 //!
 //! Files are read whole before anything is made of them, so that a header's claims are held against what is there.
 
@@ -8,6 +8,8 @@ use std::path::Path;
 use ndarray::{ArrayD, ArrayViewD};
 use ndarray_npy::{ReadNpyExt, ViewNpyError, ViewNpyExt};
 use rnc::Plan;
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use zip::ZipArchive;
 
 use super::super::failure::Failure;
@@ -33,7 +35,7 @@ pub(crate) fn read_inputs(plan: &Plan, arguments: &[String]) -> Result<Samples, 
     for argument in arguments {
         match split(&names, argument) {
             (Some(name), file) => inputs.push((name.to_owned(), read_one(file, name)?)),
-            (None, file) if is_npz(file) => inputs.extend(read_all(file, &names)?),
+            (None, file) if holds_several(file) => inputs.extend(read_all(file, &names)?),
             (None, file) => {
                 let [name] = names.as_slice() else {
                     let message = format!("`--input {argument}` does not say which input: {}", names.join(", "));
@@ -60,17 +62,22 @@ fn split<'a>(names: &[&'a str], argument: &'a str) -> (Option<&'a str>, &'a Path
     }
 }
 
-fn is_npz(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"))
+fn has_extension(path: &Path, wanted: &str) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
+}
+
+/// Whether a file's arrays have names.
+fn holds_several(path: &Path) -> bool {
+    has_extension(path, "npz") || has_extension(path, "safetensors")
 }
 
 /// Reads the array for one input.
 fn read_one(path: &Path, input: &str) -> Result<ArrayD<f32>, Failure> {
-    if !is_npz(path) {
+    if !holds_several(path) {
         let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, error))?;
         return parse(&bytes).map_err(|problem| Failure::failed(format!("{}: {problem}", path.display())));
     }
-    let mut arrays = read_npz(path)?;
+    let mut arrays = read_arrays(path)?;
     if let Some(found) = arrays.iter().position(|(name, _)| name == input) {
         return Ok(arrays.swap_remove(found).1);
     }
@@ -85,7 +92,7 @@ fn read_all(path: &Path, names: &[&str]) -> Result<Named, Failure> {
     if let [name] = names {
         return Ok(vec![((*name).to_owned(), read_one(path, name)?)]);
     }
-    let mut arrays = read_npz(path)?;
+    let mut arrays = read_arrays(path)?;
     if let Some(missing) = names.iter().find(|name| !arrays.iter().any(|(known, _)| known == *name)) {
         return Err(Failure::failed(format!("{} has no array `{missing}`; {}", path.display(), list(&arrays))));
     }
@@ -98,8 +105,28 @@ fn list(arrays: &Named) -> String {
     if names.is_empty() { "it is empty".to_owned() } else { format!("it has {}", names.join(", ")) }
 }
 
-/// Reads all arrays of an `.npz` file.
-pub(crate) fn read_npz(path: &Path) -> Result<Named, Failure> {
+/// Reads all arrays of an `.npz` or `.safetensors` file.
+pub(crate) fn read_arrays(path: &Path) -> Result<Named, Failure> {
+    if has_extension(path, "safetensors") { read_safetensors(path) } else { read_npz(path) }
+}
+
+fn read_safetensors(path: &Path) -> Result<Named, Failure> {
+    let fail = |problem: String| Failure::failed(format!("{}: {problem}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, error))?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| fail(format!("not a .safetensors file: {error}")))?;
+    let array = |(name, view): (&str, TensorView<'_>)| {
+        if view.dtype() != Dtype::F32 {
+            let problem = format!("array `{name}`: found elements of type {:?}, expected F32", view.dtype());
+            return Err(fail(problem));
+        }
+        let data = view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let array = ArrayD::from_shape_vec(view.shape(), data);
+        Ok((name.to_owned(), array.map_err(|error| fail(format!("array `{name}`: {error}")))?))
+    };
+    tensors.iter().map(array).collect()
+}
+
+fn read_npz(path: &Path) -> Result<Named, Failure> {
     let fail = |problem: String| Failure::failed(format!("{}: {problem}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, error))?;
     let broken = |error: zip::result::ZipError| fail(format!("not an .npz file: {error}"));

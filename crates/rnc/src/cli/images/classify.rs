@@ -1,7 +1,5 @@
 //! From scores to the most probable classes.
 
-use std::path::Path;
-
 use ndarray::{ArrayD, Axis};
 use serde::Serialize;
 
@@ -29,40 +27,50 @@ pub(crate) fn classify(scores: &[f32], top: usize, labels: Option<&[String]>) ->
     order.into_iter().take(top).map(guess).collect()
 }
 
-/// Classifies every sample of the first output that has one score a class.
-pub(super) fn classify_all(
-    outputs: &[(String, ArrayD<f32>)],
-    top: usize,
-    labels: Option<&[String]>,
-) -> Result<Vec<Vec<Guess>>, Failure> {
-    let is_scores = |array: &ArrayD<f32>| {
-        let dims = array.shape().get(1..).unwrap_or_default();
-        dims.iter().filter(|dim| **dim != 1).count() == 1
-    };
-    let Some((name, scores)) = outputs.iter().find(|(_, array)| is_scores(array)) else {
-        let found = outputs.iter().map(|(name, array)| format!("`{name}` {:?}", array.shape())).collect::<Vec<_>>();
-        let message = format!("no output has one score for each class ([N, classes]); found {}", found.join(", "));
-        return Err(Failure::failed(message).with_help("give tensors with --input, and take results with --save"));
-    };
-    let classes: usize = scores.shape().iter().skip(1).product();
-    if let Some(labels) = labels
-        && labels.len() != classes
-    {
-        let found = labels.len();
-        return Err(Failure::failed(format!("there are {found} labels, but output `{name}` has {classes} classes")));
-    }
-    let row = |sample: ndarray::ArrayViewD<'_, f32>| classify(&sample.iter().copied().collect::<Vec<_>>(), top, labels);
-    Ok(scores.axis_iter(Axis(0)).map(row).collect())
+/// The scores of classes among a model's outputs.
+pub(crate) struct Scores<'a> {
+    /// The output's name.
+    pub name: &'a str,
+    /// `[N, classes]`, perhaps with axes of 1.
+    array: &'a ArrayD<f32>,
 }
 
-/// Reads class names, one a line.
-pub(super) fn read_labels(path: &Path) -> Result<Vec<String>, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::file("read", path, error))?;
-    Ok(text.lines().map(|line| line.trim().to_owned()).collect())
+impl<'a> Scores<'a> {
+    /// The first output that has one score a class. Labels must be as many.
+    pub(crate) fn find(outputs: &'a [(String, ArrayD<f32>)], labels: Option<&[String]>) -> Result<Self, Failure> {
+        let is_scores = |array: &ArrayD<f32>| {
+            let dims = array.shape().get(1..).unwrap_or_default();
+            dims.iter().filter(|dim| **dim != 1).count() == 1
+        };
+        let Some((name, array)) = outputs.iter().find(|(_, array)| is_scores(array)) else {
+            let found = outputs.iter().map(|(name, array)| format!("`{name}` {:?}", array.shape())).collect::<Vec<_>>();
+            let message = format!("no output has one score for each class ([N, classes]); found {}", found.join(", "));
+            return Err(Failure::failed(message).with_help("take the outputs as they are: rnc run PLAN … --save FILE.npz"));
+        };
+        let scores = Self { name, array };
+        if let Some(labels) = labels
+            && labels.len() != scores.classes()
+        {
+            let (found, classes) = (labels.len(), scores.classes());
+            return Err(Failure::failed(format!("there are {found} labels, but output `{name}` has {classes} classes"))
+                .with_help("--labels names a set or a file with one line for each class"));
+        }
+        Ok(scores)
+    }
+
+    /// Classes that there are scores of.
+    pub(crate) fn classes(&self) -> usize {
+        self.array.shape().iter().skip(1).product()
+    }
+
+    /// The scores of each sample.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Vec<f32>> {
+        self.array.axis_iter(Axis(0)).map(|sample| sample.iter().copied().collect())
+    }
 }
 
 /// The scores themselves if they are probabilities already (from 0 to 1, with a sum of 1), else their softmax.
-fn probabilities(scores: &[f32]) -> Vec<f64> {
+pub(crate) fn probabilities(scores: &[f32]) -> Vec<f64> {
     let scores: Vec<f64> = scores.iter().copied().map(f64::from).collect();
     let sum: f64 = scores.iter().sum();
     if (sum - 1.0).abs() < 1e-3 && scores.iter().all(|score| (0.0..=1.0).contains(score)) {
@@ -103,10 +111,12 @@ mod tests {
             ("map".to_owned(), ArrayD::zeros(vec![1, 4, 3, 3])),
             ("scores".to_owned(), array![[[[1.0f32]], [[5.0]]]].into_dyn()),
         ];
-        assert_eq!(classify_all(&outputs, 1, None).unwrap()[0][0].class, 1);
-        let error = classify_all(&outputs, 1, Some(&["one".to_owned()])).unwrap_err().to_string();
+        let scores = Scores::find(&outputs, None).unwrap();
+        assert_eq!((scores.name, scores.classes()), ("scores", 2));
+        assert_eq!(scores.rows().collect::<Vec<_>>(), [[1.0, 5.0]]);
+        let error = Scores::find(&outputs, Some(&["one".to_owned()])).err().unwrap().to_string();
         assert_eq!(error, "there are 1 labels, but output `scores` has 2 classes");
-        let error = classify_all(&outputs[..1], 1, None).unwrap_err().to_string();
+        let error = Scores::find(&outputs[..1], None).err().unwrap().to_string();
         assert!(error.contains("`map` [1, 4, 3, 3]"), "{error}");
     }
 }
