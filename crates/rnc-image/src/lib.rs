@@ -5,6 +5,7 @@
 //! * [`Preprocess`] says what is done to pixels; [`preset`] has the usual kinds by name, and reads and writes them as text.
 //! * [`Preparer`] does it: resized with Pillow's antialiasing, cropped, normalised, planar or interleaved.
 //! * [`load()`] does all of that for many files on several threads, ahead of the model.
+//! * [`picture`] makes images for people to look at.
 //! * [`labels`] has names of classes.
 
 #![forbid(unsafe_code)]
@@ -13,6 +14,7 @@ mod decode;
 mod error;
 pub mod labels;
 mod load;
+pub mod picture;
 mod prepare;
 pub mod preset;
 mod resize;

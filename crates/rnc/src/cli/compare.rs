@@ -138,13 +138,13 @@ impl Compare {
             return say::json(&Json { tolerance: self.tolerance, first_beyond: first, values: &comparison.rows });
         }
         let mut table = Table::new(&[
-            Column::Number("step"),
-            Column::Text("value"),
-            Column::Text("kernel"),
-            Column::Text("shape"),
-            Column::Number("error"),
-            Column::Number("relative"),
-            Column::Text(""),
+            Column::number("step"),
+            Column::text("value"),
+            Column::text("kernel"),
+            Column::text("shape"),
+            Column::number("error"),
+            Column::number("relative"),
+            Column::text(""),
         ]);
         for row in &comparison.rows {
             let dims: Vec<String> = row.dims.iter().map(ToString::to_string).collect();

@@ -6,12 +6,14 @@ mod compare;
 mod compile;
 mod cut;
 mod demo;
+mod eval;
 mod failure;
 mod files;
 mod images;
 mod inspect;
 mod isa;
 mod opt;
+mod page;
 mod passes;
 mod run;
 mod say;
@@ -31,6 +33,7 @@ Start here:
 Your own model:
   rnc compile resnet50.onnx -o resnet50.plan
   rnc run resnet50.plan cat.jpg --labels imagenet-1k
+  rnc eval resnet50.plan imagenet/val        how often it is right
   rnc inspect resnet50.plan --steps
 
 A model without a download:
@@ -54,6 +57,7 @@ pub(crate) struct Cli {
 enum Command {
     Compile(compile::Compile),
     Run(Box<run::Run>),
+    Eval(eval::Eval),
     Inspect(inspect::Inspect),
     Opt(opt::Opt),
     Compare(compare::Compare),
@@ -72,6 +76,7 @@ impl Cli {
         match &self.command {
             Command::Compile(command) => command.run(),
             Command::Run(command) => command.run(),
+            Command::Eval(command) => command.run(),
             Command::Inspect(command) => command.run(),
             Command::Opt(command) => command.run(),
             Command::Compare(command) => command.run(),

@@ -98,7 +98,7 @@ impl Opt {
 }
 
 fn list() -> Result<(), Failure> {
-    let mut table = Table::new(&[Column::Text("pass"), Column::Text("")]);
+    let mut table = Table::new(&[Column::text("pass"), Column::text("")]);
     for pass in PASSES {
         table.row([pass.name.to_owned(), pass.about.to_owned()]);
     }

@@ -43,7 +43,7 @@ pub(crate) fn counts(report: &Report) -> Vec<Count> {
 /// One line a pass that did something or nearly did; a pass that ran twice is counted once.
 pub(crate) fn table(report: &Report) -> String {
     let mut table =
-        Table::new(&[Column::Text("pass"), Column::Number("applied"), Column::Number("refused"), Column::Text("")]);
+        Table::new(&[Column::text("pass"), Column::number("applied"), Column::number("refused"), Column::text("")]);
     for Count { pass, about, applied, refused } in counts(report) {
         if applied + refused > 0 {
             table.row([pass.to_owned(), applied.to_string(), refused.to_string(), about.to_owned()]);

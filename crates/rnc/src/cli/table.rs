@@ -1,5 +1,7 @@
 //! Tables for people: columns padded to their widest cell.
 
+use std::borrow::Cow;
+
 /// A table. Cells of a column are aligned alike.
 pub(crate) struct Table {
     columns: Vec<Column>,
@@ -7,12 +9,12 @@ pub(crate) struct Table {
 }
 
 /// One column.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum Column {
     /// Text, from the left.
-    Text(&'static str),
+    Text(Cow<'static, str>),
     /// A number, to the right.
-    Number(&'static str),
+    Number(Cow<'static, str>),
 }
 
 impl Table {
@@ -50,7 +52,17 @@ impl Table {
 }
 
 impl Column {
-    const fn title(self) -> &'static str {
+    /// A column of text.
+    pub(crate) fn text(title: impl Into<Cow<'static, str>>) -> Self {
+        Self::Text(title.into())
+    }
+
+    /// A column of numbers.
+    pub(crate) fn number(title: impl Into<Cow<'static, str>>) -> Self {
+        Self::Number(title.into())
+    }
+
+    fn title(&self) -> &str {
         match self {
             Self::Text(title) | Self::Number(title) => title,
         }
@@ -63,7 +75,7 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let mut table = Table::new(&[Column::Text("pass"), Column::Number("n")]);
+        let mut table = Table::new(&[Column::text("pass"), Column::number("n")]);
         table.row(["fold".to_owned(), "7".to_owned()]);
         table.row(["×".to_owned(), "100".to_owned()]);
         assert_eq!(table.render(1), " pass    n\n fold    7\n ×     100\n");

@@ -76,8 +76,10 @@ impl Eval {
         let labels = self.prepare.labels(session.plan())?;
         let classes = classes(&session, labels.as_deref())?;
         let data = Dataset::new(&self.dir, folders, labels, classes)?;
+        let options = StreamOptions { preprocess: self.prepare.preprocess(session.plan()), batch: self.batch };
+        let stream = Stream::new(&session, &data.sources, options)?;
         let start = Instant::now();
-        let (judged, unreadable) = self.judge(&session, &data)?;
+        let (judged, unreadable) = judge(&session, &stream, &data)?;
         if judged.is_empty() {
             return Err(none_read(data.sources.len()));
         }
@@ -85,38 +87,36 @@ impl Eval {
         let tally = Tally::new(classes, judged);
         let report = Report { data: &data, tally: &tally, seconds, session: &session, worst: self.worst };
         if let Some(path) = &self.html {
-            files::write_bytes(path, html::page(&report)?.as_bytes())?;
+            files::write_bytes(path, html::page(&report, stream.preparer())?.as_bytes())?;
             note(format!("wrote {}", path.display()));
         }
         if self.json { json(&report.json()) } else { say::data(&report.text()) }?;
         all_read(unreadable, data.sources.len())
     }
+}
 
-    /// What the model says of every image that can be read.
-    fn judge(&self, session: &Session, data: &Dataset) -> Result<(Vec<Judged>, usize), Failure> {
-        let options = StreamOptions { preprocess: self.prepare.preprocess(session.plan()), batch: self.batch };
-        let stream = Stream::new(session, &data.sources, options)?;
-        let mut judged = Vec::with_capacity(data.sources.len());
-        let unreadable = stream.run(&mut |samples, indices| {
-            let outputs = run_samples(session, &samples)?;
-            let scores = Scores::find(&outputs, None)?;
-            for (index, row) in indices.iter().zip(scores.rows()) {
-                let truth = data.truth[*index];
-                let probabilities = probabilities(&row);
-                let guess = (0..row.len()).find(|class| rank(&row, *class) == 0).unwrap_or(0);
-                judged.push(Judged {
-                    source: *index,
-                    truth,
-                    guess,
-                    rank: rank(&row, truth),
-                    probability: probabilities[guess],
-                    truth_probability: probabilities[truth],
-                });
-            }
-            Ok(())
-        })?;
-        Ok((judged, unreadable))
-    }
+/// What the model says of every image that can be read.
+fn judge(session: &Session, stream: &Stream, data: &Dataset) -> Result<(Vec<Judged>, usize), Failure> {
+    let mut judged = Vec::with_capacity(data.sources.len());
+    let unreadable = stream.run(&mut |samples, indices| {
+        let outputs = run_samples(session, &samples)?;
+        let scores = Scores::find(&outputs, None)?;
+        for (index, row) in indices.iter().zip(scores.rows()) {
+            let truth = data.truth[*index];
+            let probabilities = probabilities(&row);
+            let guess = (0..row.len()).find(|class| rank(&row, *class) == 0).unwrap_or(0);
+            judged.push(Judged {
+                source: *index,
+                truth,
+                guess,
+                rank: rank(&row, truth),
+                probability: probabilities[guess],
+                truth_probability: probabilities[truth],
+            });
+        }
+        Ok(())
+    })?;
+    Ok((judged, unreadable))
 }
 
 /// How many classes a model tells apart.

@@ -38,8 +38,8 @@ pub(super) struct Json<'a> {
     top5_accuracy: f64,
     images_per_s: f64,
     classes: Vec<ClassRow<'a>>,
-    /// By true class and guess.
-    confusion: &'a [Vec<usize>],
+    /// By true class and guess, where there is at least one image.
+    confusion: Vec<ConfusionRow>,
     results: Vec<ImageRow>,
 }
 
@@ -50,12 +50,21 @@ struct ClassRow<'a> {
     images: usize,
     top1: usize,
     top5: usize,
+    /// Images of any class that were taken for this one.
+    guessed: usize,
     recall: Option<f64>,
     precision: Option<f64>,
 }
 
 #[derive(Serialize)]
-struct ImageRow {
+struct ConfusionRow {
+    class: usize,
+    guess: usize,
+    images: usize,
+}
+
+#[derive(Serialize)]
+pub(super) struct ImageRow {
     file: String,
     class: usize,
     guess: usize,
@@ -75,6 +84,7 @@ impl Report<'_> {
             images: count.images,
             top1: count.right,
             top5: count.top5,
+            guessed: count.guessed,
             recall: count.recall(),
             precision: count.precision(),
         };
@@ -89,12 +99,19 @@ impl Report<'_> {
             top5_accuracy: top5 as f64 / images as f64,
             images_per_s: images as f64 / self.seconds,
             classes: self.tally.classes.iter().enumerate().map(class).collect(),
-            confusion: &self.tally.confusion,
+            confusion: self.confusion(),
             results: self.tally.judged.iter().map(|one| self.image(one)).collect(),
         }
     }
 
-    fn image(&self, one: &Judged) -> ImageRow {
+    fn confusion(&self) -> Vec<ConfusionRow> {
+        let rows = self.tally.confusion.iter().enumerate();
+        let cells = rows.flat_map(|(class, row)| row.iter().enumerate().map(move |(guess, n)| ConfusionRow { class, guess, images: *n }));
+        cells.filter(|cell| cell.images > 0).collect()
+    }
+
+    /// What the model says of one image.
+    pub fn image(&self, one: &Judged) -> ImageRow {
         ImageRow {
             file: self.file(one),
             class: one.truth,
@@ -122,7 +139,7 @@ impl Report<'_> {
     }
 
     /// The most important numbers, a line each.
-    pub fn summary(&self) -> String {
+    fn summary(&self) -> String {
         let images = self.tally.judged.len();
         let line = |k: usize| {
             let right = self.tally.top(k);
@@ -135,18 +152,18 @@ impl Report<'_> {
     }
 
     /// What a class is called.
-    pub fn name(&self, class: usize) -> &str {
+    fn name(&self, class: usize) -> &str {
         self.data.names.get(class).map_or("", String::as_str)
     }
 
     /// The image that was judged.
-    pub fn file(&self, one: &Judged) -> String {
+    fn file(&self, one: &Judged) -> String {
         self.data.sources[one.source].name()
     }
 
     fn classes(&self) -> Table {
-        let columns = ["images", "top-1", "top-5", "recall", "precision"].map(Column::Number);
-        let mut table = Table::new(&[[Column::Text("class")].as_slice(), &columns].concat());
+        let columns = ["images", "top-1", "top-5", "recall", "precision"].map(Column::number);
+        let mut table = Table::new(&[[Column::text("class")].as_slice(), &columns].concat());
         let or_none = |share: Option<f64>| share.map_or_else(|| "–".to_owned(), percent);
         for (class, count) in self.tally.classes.iter().enumerate().filter(|(_, count)| count.images > 0) {
             let counts = [count.images, count.right, count.top5].map(|n| n.to_string());
@@ -157,8 +174,8 @@ impl Report<'_> {
     }
 
     fn matrix(&self) -> Table {
-        let columns = self.data.names.iter().map(|name| Column::Number(Box::leak(printable(name).into_boxed_str())));
-        let mut table = Table::new(&[Column::Text("")].into_iter().chain(columns).collect::<Vec<_>>());
+        let columns = self.data.names.iter().map(|name| Column::number(printable(name)));
+        let mut table = Table::new(&[Column::text("")].into_iter().chain(columns).collect::<Vec<_>>());
         for (class, row) in self.tally.confusion.iter().enumerate() {
             let cells = row.iter().map(|n| if *n == 0 { "·".to_owned() } else { n.to_string() });
             table.row([printable(self.name(class))].into_iter().chain(cells));
@@ -167,7 +184,7 @@ impl Report<'_> {
     }
 
     fn confusions(&self) -> Table {
-        let mut table = Table::new(&[Column::Number("times"), Column::Text("class"), Column::Text("taken for")]);
+        let mut table = Table::new(&[Column::number("times"), Column::text("class"), Column::text("taken for")]);
         for (truth, guess, n) in self.tally.confused(CONFUSIONS) {
             table.row([n.to_string(), printable(self.name(truth)), printable(self.name(guess))]);
         }
@@ -176,11 +193,11 @@ impl Report<'_> {
 
     fn mistakes(&self) -> Table {
         let mut table = Table::new(&[
-            Column::Text("image"),
-            Column::Text("class"),
-            Column::Number("probability"),
-            Column::Text("taken for"),
-            Column::Number("probability"),
+            Column::text("image"),
+            Column::text("class"),
+            Column::number("probability"),
+            Column::text("taken for"),
+            Column::number("probability"),
         ]);
         for one in self.tally.worst(self.worst) {
             let [truth, guess] = [one.truth, one.guess].map(|class| printable(self.name(class)));

@@ -13,8 +13,8 @@ use rnc::image::{Preprocess, labels, preset};
 use super::failure::{Failure, Kind};
 use super::say::note;
 
-pub(crate) use classify::{Guess, Scores, classify};
-pub(crate) use sources::sources;
+pub(crate) use classify::{Guess, Scores, classify, probabilities};
+pub(crate) use sources::{in_folder, sources};
 pub(crate) use stream::{Stream, StreamOptions};
 
 /// What every command that prepares images says about it at its end.

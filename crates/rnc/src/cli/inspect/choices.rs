@@ -45,13 +45,13 @@ pub(super) fn rows(plan: &Plan) -> Vec<ChoiceRow> {
 /// The choices for people: a line each, times in microseconds.
 pub(super) fn text(rows: &[ChoiceRow]) -> String {
     let mut table = Table::new(&[
-        Column::Number("step"),
-        Column::Text("name"),
-        Column::Text("chosen"),
-        Column::Number("µs estimated"),
-        Column::Number("measured"),
-        Column::Number("error"),
-        Column::Text("instead of"),
+        Column::number("step"),
+        Column::text("name"),
+        Column::text("chosen"),
+        Column::number("µs estimated"),
+        Column::number("measured"),
+        Column::number("error"),
+        Column::text("instead of"),
     ]);
     for row in rows {
         let Some((chosen, others)) = row.candidates.split_first() else { continue };

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use rnc::Plan;
+use rnc::image::preset::Spelled;
 use rnc::plan::cost::{Cost, cost};
 use rnc::plan::{Batch, Operand, Port, Step};
 use serde::Serialize;
@@ -162,6 +163,12 @@ impl Report {
         plan.inputs.iter().for_each(|port| line("input", &port.text()));
         plan.outputs.iter().for_each(|port| line("output", &port.text()));
         line("steps", &format!("{} ({})", plan.step_count, plan.kernels));
+        if let Some(preprocess) = &plan.preprocess {
+            line("images", preprocess);
+        }
+        if plan.label_count > 0 {
+            line("labels", &plan.label_count.to_string());
+        }
         line("work", &format!("{:.3} GFLOP a sample", plan.flops as f64 / 1e9));
         line("weights", &size(plan.data_bytes));
         line("activations", &peak(plan.arena_bytes, plan.arena_lower_bound));
@@ -233,13 +240,13 @@ pub(super) fn memory(plan: &Plan) -> Vec<BufferRow> {
 
 fn steps_text(steps: &[StepRow]) -> String {
     let mut table = Table::new(&[
-        Column::Number("step"),
-        Column::Text("name"),
-        Column::Text("kernel"),
-        Column::Text("source"),
-        Column::Text("result"),
-        Column::Number("MFLOP"),
-        Column::Number("weights"),
+        Column::number("step"),
+        Column::text("name"),
+        Column::text("kernel"),
+        Column::text("source"),
+        Column::text("result"),
+        Column::number("MFLOP"),
+        Column::number("weights"),
     ]);
     for step in steps {
         table.row([
@@ -257,12 +264,12 @@ fn steps_text(steps: &[StepRow]) -> String {
 
 fn memory_text(buffers: &[BufferRow], bounds: Option<[usize; 2]>) -> String {
     let mut table = Table::new(&[
-        Column::Number("buffer"),
-        Column::Text("holds first"),
-        Column::Number("offset"),
-        Column::Number("bytes"),
-        Column::Number("from step"),
-        Column::Number("to step"),
+        Column::number("buffer"),
+        Column::text("holds first"),
+        Column::number("offset"),
+        Column::number("bytes"),
+        Column::number("from step"),
+        Column::number("to step"),
     ]);
     for buffer in buffers {
         let BufferRow { index, name, offset, bytes, first_step, last_step } = buffer;

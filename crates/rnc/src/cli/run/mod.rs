@@ -20,7 +20,7 @@ use measure::Collector;
 use report::{Format, Report};
 
 pub(crate) use measure::{Measured, Samples, Statistics, measure, run_samples};
-pub(crate) use report::guesses_text;
+pub(crate) use report::{guesses_text, percent, printable};
 pub(crate) use tensors::{read_arrays, read_inputs};
 
 const EXAMPLES: &str = "\

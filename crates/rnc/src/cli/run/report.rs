@@ -120,7 +120,7 @@ impl Report<'_> {
     /// A row a guess, with the sample's name in the first.
     fn classes(&self, classes: &[Vec<Guess>]) -> Table {
         let first = if self.names.is_empty() { "sample" } else { "image" };
-        let columns = [Column::Text(first), Column::Number("probability"), Column::Number("class"), Column::Text("label")];
+        let columns = [Column::text(first), Column::number("probability"), Column::number("class"), Column::text("label")];
         let labels = classes.iter().flatten().any(|guess| guess.label.is_some());
         let mut table = Table::new(if labels { &columns } else { &columns[..3] });
         for (i, guesses) in classes.iter().enumerate() {
@@ -153,11 +153,11 @@ impl Report<'_> {
 
     fn outputs(&self) -> String {
         let mut table = Table::new(&[
-            Column::Text("output"),
-            Column::Text("shape"),
-            Column::Number("min"),
-            Column::Number("max"),
-            Column::Number("mean"),
+            Column::text("output"),
+            Column::text("shape"),
+            Column::number("min"),
+            Column::number("max"),
+            Column::number("mean"),
         ]);
         for (name, array) in &self.measured.outputs {
             let OutputRow { name, shape, min, max, mean } = OutputRow::new(name, array);

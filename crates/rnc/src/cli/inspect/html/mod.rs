@@ -16,6 +16,7 @@ use super::listed;
 use super::report::{self, Report};
 use crate::cli::failure::Failure;
 use crate::cli::run::{positive, threads};
+use crate::cli::page::Parts;
 use crate::cli::{files, passes, say};
 use picture::{Picture, Weights};
 use profiled::Profiled;
@@ -115,7 +116,7 @@ impl Html {
         let isa = self.isa.unwrap_or_else(Isa::best);
         let options = rnc::Options { isa: Some(isa), threads: self.threads, ..rnc::Options::default() };
         let profile = self.profile.then(|| Profiled::new(plan, &options, self.runs)).transpose()?;
-        text(&Page { file, report, imported, optimized, passes, profile })
+        PARTS.page(&Page { file, report, imported, optimized, passes, profile })
     }
 
     /// Writes the page.
@@ -126,31 +127,19 @@ impl Html {
     }
 }
 
-/// The page: parts that stand in files of their own, with the data between them.
-fn text(page: &Page) -> Result<String, Failure> {
-    let data = serde_json::to_string(page)
-        .map_err(|error| Failure::failed(format!("cannot write JSON (please report this): {error}")))?;
-    let parts = [
-        include_str!("page/head.html"),
-        "<style>\n",
-        include_str!("page/style.css"),
-        "</style>\n",
-        include_str!("page/body.html"),
-        "<script type=\"application/json\" id=\"data\">",
-        // In a script element only this character can end it.
-        &data.replace('<', "\\u003c"),
-        "</script>\n<script>\n\"use strict\";\n",
-        include_str!("page/common.js"),
+/// Its own parts of the page.
+const PARTS: Parts = Parts {
+    style: include_str!("page/style.css"),
+    body: include_str!("page/body.html"),
+    scripts: &[
         include_str!("page/viewport.js"),
         include_str!("page/graph.js"),
         include_str!("page/memory.js"),
         include_str!("page/layers.js"),
         include_str!("page/passes.js"),
         include_str!("page/main.js"),
-        "</script>\n</body>\n</html>\n",
-    ];
-    Ok(parts.concat())
-}
+    ],
+};
 
 /// Tells each box after the passes what it is made of, and each box before them what it became part of.
 fn relate([imported, optimized]: &mut [Picture; 2], origins: &BTreeMap<String, Origin>) {
