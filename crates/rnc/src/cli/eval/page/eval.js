@@ -25,7 +25,7 @@
       const x = labels + place.get(guess) * cell, y = labels + place.get(truth) * cell;
       const say = () => { hover.textContent = `${name(truth)} taken for ${name(guess)}: ${images} of ${all} (${percent(images / all)})`; };
       chart.append(svg("rect", { x, y, width: cell, height: cell, class: `cell ${truth === guess ? "right" : "wrong"}`, "fill-opacity": Math.sqrt(images / all).toFixed(3), onmouseover: say }));
-      if (shown.length <= 20) chart.append(svg("text", { x: x + cell / 2, y: y + cell / 2 + 4, "text-anchor": "middle" }, images));
+      if (shown.length <= 20) chart.append(svg("text", { x: x + cell / 2, y: y + cell / 2 + 4, "text-anchor": "middle", class: images > all / 2 && "dark" }, images));
     }
     if (labels < 10) return;
     shown.forEach((each, i) => {
