@@ -13,6 +13,14 @@ pub enum CodegenError {
     /// The CPU lacks the instruction set that was asked for.
     #[error("this CPU cannot run {0} code: it does not have {feature}; the best it has is {best}", feature = _0.missing_feature().unwrap_or("what it takes"), best = Isa::best())]
     UnsupportedIsa(Isa),
+    /// The names of functions were to be written for `perf`.
+    #[error("cannot write {}, which RNC_PERF_MAP asks for: {error}", path.display())]
+    PerfMap {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
     /// Cranelift refused a function: a defect of rnc.
     #[error("Cranelift refused a generated function (please report this): {0}")]
     Module(#[from] Box<ModuleError>),

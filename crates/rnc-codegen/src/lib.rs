@@ -8,6 +8,8 @@ mod clif;
 pub mod code;
 pub mod emitter;
 pub mod error;
+#[cfg(feature = "gdb")]
+pub mod gdb;
 mod grid;
 pub mod isa;
 mod kernels;
@@ -15,11 +17,13 @@ mod module;
 #[cfg(feature = "object")]
 pub mod object;
 mod panels;
+pub mod symbols;
 mod tile;
 mod tiling;
 
-pub use code::{Code, Compiled, Request, Target};
+pub use code::{Code, Compiled, RegisterTile, Request, Target};
 pub use error::CodegenError;
 pub use isa::Isa;
 pub use kernels::Tasks;
+pub use symbols::Announce;
 pub use tiling::candidates as tiles;

@@ -24,7 +24,19 @@ const ARENA_BYTES: usize = 256 << 20;
 pub struct ModuleBuilder<'m> {
     module: &'m mut dyn Module,
     target: Target,
-    count: usize,
+    /// Whose functions are being defined, for people.
+    owner: String,
+    defined: Vec<Defined>,
+}
+
+/// A function that was defined.
+pub struct Defined {
+    /// Its number in the module.
+    pub id: FuncId,
+    /// A name for people, which is not its alone.
+    pub name: String,
+    /// Bytes of its code.
+    pub bytes: usize,
 }
 
 /// The arguments of a kernel: `fn(operands: *const *mut u8, batch, begin, end, scratch)`; it runs tasks `begin..end`.
@@ -97,7 +109,17 @@ pub fn with_settings(machine: &isa::Builder) -> Result<isa::OwnedTargetIsa, Code
 impl<'m> ModuleBuilder<'m> {
     /// Kernels go into this module.
     pub fn new(module: &'m mut dyn Module, target: Target) -> Self {
-        Self { module, target, count: 0 }
+        Self { module, target, owner: String::new(), defined: Vec::new() }
+    }
+
+    /// The functions that are defined from now on are this one's: a step's name.
+    pub fn set_owner(&mut self, owner: String) {
+        self.owner = owner;
+    }
+
+    /// All functions that were defined.
+    pub fn finish(self) -> Vec<Defined> {
+        self.defined
     }
 
     /// The instruction set of the leaves.
@@ -218,14 +240,25 @@ impl<'m> ModuleBuilder<'m> {
     }
 
     fn declare(&mut self, name: &str, signature: &Signature) -> Result<FuncId, CodegenError> {
-        // Names reach profilers and debuggers; equal ones are told apart by a number.
-        self.count += 1;
-        Ok(self.module.declare_function(&format!("rnc.{name}#{}", self.count), Linkage::Export, signature)?)
+        // Names of a module's functions differ.
+        let number = self.defined.len();
+        let id = self.module.declare_function(&format!("rnc.{name}#{number}"), Linkage::Export, signature)?;
+        let name = if self.owner.is_empty() { format!("rnc::{name}") } else { format!("rnc::{name} {}", self.owner) };
+        self.defined.push(Defined { id, name, bytes: 0 });
+        Ok(id)
+    }
+
+    /// Notes how long the code of a function is that was declared not long ago.
+    fn defined(&mut self, id: FuncId, bytes: usize) {
+        if let Some(defined) = self.defined.iter_mut().rev().find(|defined| defined.id == id) {
+            defined.bytes = bytes;
+        }
     }
 
     fn assembled(&mut self, name: &str, signature: &Signature, code: &[u8]) -> Result<FuncId, CodegenError> {
         let id = self.declare(name, signature)?;
         self.module.define_function_bytes(id, 64, code, &[])?;
+        self.defined(id, code.len());
         Ok(id)
     }
 
@@ -243,6 +276,7 @@ impl<'m> ModuleBuilder<'m> {
         write(self, &mut builder)?;
         builder.finalize(self.module.target_config());
         self.module.define_function(id, &mut context)?;
+        self.defined(id, context.compiled_code().map_or(0, |compiled| compiled.code_buffer().len()));
         Ok(id)
     }
 }

@@ -11,12 +11,14 @@ mod run;
 mod running;
 mod schedule;
 pub mod session;
+mod spans;
 mod tensors;
 mod width;
 
 pub use error::{LoadError, RunError};
-pub use rnc_codegen::Isa;
+pub use rnc_codegen::{Announce, Isa};
 pub use run::Observed;
 pub use running::Running;
 pub use session::{Options, Session, Workspace};
+pub use spans::Span;
 pub use tensors::{InputViews, OutputArrays};

@@ -1,8 +1,7 @@
 //! One run: the step list on the threads of the pool.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use rnc_codegen::Code;
 use rnc_plan::verify::VerifiedPlan;
@@ -11,6 +10,7 @@ use rnc_plan::{ALIGN, Operand, footprint};
 use crate::arena::Arena;
 use crate::pool::{Barrier, Job};
 use crate::schedule::Schedule;
+use crate::spans::{Recorder, Watch};
 
 /// A plan with its code: what runs share.
 pub(crate) struct Program {
@@ -87,8 +87,8 @@ pub(crate) struct Run {
     /// The step, counted as [`Run::steps`] gives them, behind which all threads leave a cancelled run. Written by the first one before the barrier of that step, so that
     /// none leaves the others waiting.
     end: AtomicUsize,
-    /// Nanoseconds that each step took, by the first thread's clock, summed up over runs.
-    pub(crate) times: Option<Vec<AtomicU64>>,
+    /// Writes down how long everything takes, if that is wanted.
+    pub(crate) recorder: Option<Recorder>,
 }
 
 /// The caller's tensors, as addresses: valid for `batch` samples of each port for the duration of a run.
@@ -99,10 +99,9 @@ pub(crate) struct Tensors<'a> {
 }
 
 impl Run {
-    pub(crate) fn new(program: Arc<Program>, timed: bool) -> Self {
+    pub(crate) fn new(program: Arc<Program>, recorder: Option<Recorder>) -> Self {
         let addresses = program.strides.iter().map(|_| AtomicPtr::default()).collect();
         let strides = program.strides.iter().map(|_| AtomicUsize::new(0)).collect();
-        let times = timed.then(|| program.plan.steps.iter().map(|_| AtomicU64::new(0)).collect());
         Self {
             program,
             addresses,
@@ -112,7 +111,7 @@ impl Run {
             barrier: Barrier::default(),
             cancelled: AtomicBool::new(false),
             end: AtomicUsize::new(usize::MAX),
-            times,
+            recorder,
         }
     }
 
@@ -147,6 +146,9 @@ impl Run {
         self.batch.store(batch, Ordering::Relaxed);
         self.cancelled.store(false, Ordering::Relaxed);
         self.end.store(usize::MAX, Ordering::Relaxed);
+        if let Some(recorder) = &self.recorder {
+            recorder.start();
+        }
     }
 
     /// Makes the run that is under way end after the step that it is at.
@@ -179,16 +181,34 @@ impl Run {
         }
     }
 
-    /// One thread's part of a step for `batch` samples from `first` on.
-    fn step(&self, index: usize, (first, batch): (usize, usize), (thread, threads): (usize, usize)) {
+    /// One thread's part of a run.
+    fn part(&self, (thread, threads): (usize, usize), watch: &mut impl Watch) {
+        for (number, (index, samples)) in self.steps().enumerate() {
+            watch.start();
+            let tasks = self.step(index, samples, (thread, threads));
+            watch.done(tasks);
+            if thread == 0 && self.cancelled.load(Ordering::Relaxed) {
+                self.end.store(number, Ordering::Relaxed);
+            }
+            self.barrier.wait(threads);
+            watch.left(index, samples);
+            if self.end.load(Ordering::Relaxed) == number {
+                return;
+            }
+        }
+    }
+
+    /// One thread's part of a step for `batch` samples from `first` on. Gives the number of its tasks.
+    fn step(&self, index: usize, (first, batch): (usize, usize), (thread, threads): (usize, usize)) -> usize {
         let program = &*self.program;
         let kernel = program.code.kernel(index);
         let tasks = kernel.tasks().count(batch);
         let width = threads.min(program.widths[index].saturating_mul(batch)).min(tasks);
         if thread >= width {
-            return;
+            return 0;
         }
         let range = tasks * thread / width..tasks * (thread + 1) / width;
+        let done = range.len();
         let scratch = self.scratch.load(Ordering::Relaxed).wrapping_add(thread * program.scratch);
         let mut operands = [std::ptr::null_mut(); MAX_OPERANDS];
         for (operand, i) in operands.iter_mut().zip(program.starts[index]..program.starts[index + 1]) {
@@ -203,6 +223,7 @@ impl Run {
         unsafe {
             kernel.run(&operands, batch, range, scratch);
         }
+        done
     }
 }
 
@@ -211,19 +232,9 @@ const MAX_OPERANDS: usize = rnc_plan::limits::MAX_PROGRAM_OPERANDS + 1;
 
 impl Job for Run {
     fn run(&self, thread: usize, threads: usize) {
-        for (number, (index, samples)) in self.steps().enumerate() {
-            let start = Instant::now();
-            self.step(index, samples, (thread, threads));
-            if thread == 0 && self.cancelled.load(Ordering::Relaxed) {
-                self.end.store(number, Ordering::Relaxed);
-            }
-            self.barrier.wait(threads);
-            if let (0, Some(times)) = (thread, &self.times) {
-                times[index].fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
-            }
-            if self.end.load(Ordering::Relaxed) == number {
-                return;
-            }
+        match &self.recorder {
+            None => self.part((thread, threads), &mut ()),
+            Some(recorder) => self.part((thread, threads), &mut recorder.watch(thread)),
         }
     }
 }

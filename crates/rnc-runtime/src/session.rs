@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rnc_codegen::{Code, Isa, Request, Target};
+use rnc_codegen::{Announce, Code, Isa, Request, Target};
 use rnc_plan::verify::VerifiedPlan;
 use rnc_plan::{OpenOptions, Plan, Step};
 
@@ -15,6 +15,7 @@ use crate::lock;
 use crate::pool;
 use crate::run::{Observed, Program, Run, Tensors};
 use crate::running::{Call, Running};
+use crate::spans::{Recorder, Span};
 use crate::tensors::{self, Given, InputViews, OutputArrays};
 
 /// How a session runs.
@@ -26,11 +27,13 @@ pub struct Options {
     pub threads: Option<usize>,
     /// How long idle workers look for the next run before they sleep.
     pub spin: Duration,
+    /// Whether profilers or debuggers are told what generated functions are called; what `RNC_PERF_MAP` and `RNC_GDB` say if not given.
+    pub announce: Announce,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { isa: None, threads: None, spin: pool::DEFAULT_SPIN }
+        Self { isa: None, threads: None, spin: pool::DEFAULT_SPIN, announce: Announce::from_environment() }
     }
 }
 
@@ -57,8 +60,12 @@ pub struct Workspace {
 impl Workspace {
     /// Nanoseconds that each step of the plan has taken over all runs, if the workspace was made to measure.
     pub fn step_nanoseconds(&self) -> Option<Vec<u64>> {
-        let times = self.run.times.as_ref()?;
-        Some(times.iter().map(|time| time.load(std::sync::atomic::Ordering::Relaxed)).collect())
+        Some(self.run.recorder.as_ref()?.step_nanoseconds())
+    }
+
+    /// What each thread did when in the last run, thread by thread, if the workspace was made to measure. A step that takes a batch sample by sample is there once for each.
+    pub fn spans(&self) -> Option<Vec<Span>> {
+        Some(self.run.recorder.as_ref()?.spans())
     }
 }
 
@@ -98,8 +105,8 @@ impl Session {
         // Tiles were measured for one instruction set; another one has tiles of its own.
         let tuned = plan.tuning.measured.as_ref().is_some_and(|measured| measured.isa == isa.to_string());
         let tile = |step: &Step| step.choice.as_ref().and_then(|choice| choice.tile).filter(|_| tuned);
-        let requests = plan.steps.iter().map(|step| Request { spec: &step.kernel, tile: tile(step) });
-        let code = Code::compile(requests, Target { isa, threads })?;
+        let requests = plan.steps.iter().map(|step| Request { spec: &step.kernel, tile: tile(step), step: &step.name });
+        let code = Code::announced(requests, Target { isa, threads }, options.announce)?;
         let program = Arc::new(Program::new(plan, code));
         let shared = Shared { program, threads, spin: options.spin, idle: Mutex::new(Vec::new()) };
         let session = Self { shared: Arc::new(shared) };
@@ -130,7 +137,7 @@ impl Session {
             let batch = self.plan().batch.fixed().unwrap_or(1);
             let mut arena = Arena::default();
             arena.prepare(self.shared.program.memory(batch, self.shared.threads).unwrap_or(0));
-            Workspace { arena, run: Arc::new(Run::new(Arc::clone(&self.shared.program), false)) }
+            Workspace { arena, run: Arc::new(Run::new(Arc::clone(&self.shared.program), None)) }
         })
     }
 
@@ -142,7 +149,9 @@ impl Session {
 
     /// A new workspace that measures the steps of its runs.
     pub fn measuring_workspace(&self) -> Workspace {
-        Workspace { arena: Arena::default(), run: Arc::new(Run::new(Arc::clone(&self.shared.program), true)) }
+        let recorder = Recorder::new(self.plan().steps.len(), self.threads());
+        let run = Run::new(Arc::clone(&self.shared.program), Some(recorder));
+        Workspace { arena: Arena::default(), run: Arc::new(run) }
     }
 
     /// Runs the model on named inputs, in any order, and gives its outputs in the model's order.
@@ -294,6 +303,44 @@ mod tests {
         let x = ndarray::array![[1.0, -1.0]].into_dyn();
         let outputs = session.run(&[("x", x.view())]).unwrap();
         assert_eq!(outputs[0].1, ndarray::array![[1.0, 0.0]].into_dyn());
+    }
+
+    #[test]
+    fn spans_of_a_thread_follow_each_other_and_lie_within_the_run() {
+        for threads in [1, 2, 3] {
+            let mut steps = plan();
+            steps.steps = vec![steps.steps[0].clone(); 5];
+            let session = Session::new(steps, &Options { threads: Some(threads), ..Options::default() }).unwrap();
+            let mut workspace = session.measuring_workspace();
+            assert_eq!(workspace.spans(), Some(vec![]));
+            let (input, mut output) = ([1.0; 8], [0.0; 8]);
+            for batch in [4, 1] {
+                let start = std::time::Instant::now();
+                let (input, output) = (&input[..2 * batch], &mut output[..2 * batch]);
+                session.run_into(&mut workspace, batch, &[input], &mut [output]).unwrap();
+                let whole = start.elapsed().as_nanos() as u64;
+                let spans = workspace.spans().unwrap();
+                let used = spans.iter().map(|span| span.thread).max().unwrap() + 1;
+                // Another test may have the pool; the run is then on one thread.
+                assert!(used == threads || used == 1, "{used} of {threads}");
+                for thread in 0..used {
+                    let own: Vec<Span> = spans.iter().filter(|span| span.thread == thread).copied().collect();
+                    assert_eq!(own.iter().map(|span| span.step).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+                    assert!(own.iter().all(|s| s.start <= s.end && s.end <= s.left && s.left <= whole), "{own:?}");
+                    assert!(own.windows(2).all(|pair| pair[0].left <= pair[1].start), "{own:?}");
+                    assert!(own.iter().all(|s| (s.first, s.samples) == (0, batch)), "{own:?}");
+                }
+                let tasks: usize = spans.iter().filter(|span| span.step == 3).map(|span| span.tasks).sum();
+                assert_eq!(tasks, session.code().kernel(3).tasks().count(batch));
+                // No thread is done with a step before all have begun it.
+                for step in 0..5 {
+                    let of_step = || spans.iter().filter(|span| span.step == step);
+                    let last_start = of_step().map(|span| span.start).max();
+                    assert!(of_step().map(|span| span.left).min() >= last_start, "{spans:?}");
+                }
+            }
+        }
+        assert!(Session::new(plan(), &Options::default()).unwrap().workspace().spans().is_none());
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub fn compile(module: &mut ModuleBuilder<'_>, spec: &Contract) -> Result<Kernel
         Ok(())
     })?;
     let lines = spec.result.iter().rev().skip(1).product();
-    Ok(Kernel { function, tasks: Tasks::PerSample(lines), scratch: 0, name })
+    Ok(Kernel { function, tasks: Tasks::PerSample(lines), scratch: 0, tile: None, name })
 }
 
 fn lines(builder: &mut FunctionBuilder<'_>, spec: &Contract, arguments: KernelArguments) {

@@ -24,7 +24,7 @@ pub fn compile(module: &mut ModuleBuilder<'_>, copy: &Copy) -> Result<Kernel, Co
         samples(module, builder, (copy, outermost, &chunks), arguments);
         Ok(())
     })?;
-    Ok(Kernel { function, tasks: Tasks::PerSample(outermost), scratch: 0, name })
+    Ok(Kernel { function, tasks: Tasks::PerSample(outermost), scratch: 0, tile: None, name })
 }
 
 /// Boxes in a function: Cranelift's time grows faster than its functions do.

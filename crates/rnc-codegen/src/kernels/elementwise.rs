@@ -28,7 +28,7 @@ pub fn compile(module: &mut ModuleBuilder<'_>, spec: &Elementwise) -> Result<Ker
         write(builder, spec, arguments);
         Ok(())
     })?;
-    Ok(Kernel { function, tasks: Tasks::PerSample(tasks), scratch: 0, name })
+    Ok(Kernel { function, tasks: Tasks::PerSample(tasks), scratch: 0, tile: None, name })
 }
 
 /// One run of the program: where its operands lie, and the type of a value.

@@ -13,6 +13,7 @@ use rnc_plan::weights::WeightBlock;
 
 use super::{Kernel, Tasks};
 use crate::clif::{MEMORY, for_range, offset};
+use crate::code::RegisterTile;
 use crate::error::{CodegenError, near};
 use crate::grid;
 use crate::isa::Isa;
@@ -21,7 +22,7 @@ use crate::panels::{self, BLOCK_BYTES, Cut};
 use crate::tile::{self, Ahead, Channels, Pixel, Tap, Tile};
 
 /// Numbers of samples that a tile takes, largest first; the batch is made of these.
-const SAMPLES: [usize; 4] = [6, 4, 2, 1];
+pub const SAMPLES: [usize; 4] = [6, 4, 2, 1];
 
 /// Vectors of output features in a panel: as many as six samples leave registers for, or fewer if the last thread is done earlier then.
 fn columns(isa: Isa, features: usize, threads: usize) -> usize {
@@ -70,7 +71,9 @@ pub fn compile(module: &mut ModuleBuilder<'_>, gemm: &Gemm) -> Result<Kernel, Co
         drive(module, builder, (gemm, table), arguments);
         Ok(())
     })?;
-    Ok(Kernel { function, tasks: Tasks::Total(panels.len()), scratch: 0, name })
+    let columns = panels.iter().map(|panel| panel.columns.len()).max().unwrap_or(0);
+    let tile = Some(RegisterTile::Samples { columns });
+    Ok(Kernel { function, tasks: Tasks::Total(panels.len()), scratch: 0, tile, name })
 }
 
 /// Bytes from one sample's source to the next, and of the result.
@@ -105,7 +108,7 @@ fn leaves(
             activation: gemm.activation,
             ahead: Ahead::Nothing,
         };
-        *leaf = module.leaf(&format!("{name}.tile{samples}"), |emitter| tile::write(&tile, emitter))?;
+        *leaf = module.leaf(&format!("{name}.tile{samples}x{}", panel.columns.len()), |emitter| tile::write(&tile, emitter))?;
     }
     Ok(leaves)
 }

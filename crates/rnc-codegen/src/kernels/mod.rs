@@ -17,7 +17,7 @@ pub mod winograd;
 use cranelift_module::FuncId;
 use rnc_plan::kernel::KernelSpec;
 
-use crate::code::Request;
+use crate::code::{RegisterTile, Request};
 use crate::error::CodegenError;
 use crate::module::ModuleBuilder;
 
@@ -48,6 +48,8 @@ pub struct Kernel {
     pub tasks: Tasks,
     /// Bytes of scratch memory that each thread needs.
     pub scratch: usize,
+    /// What it multiplies in, if it has products.
+    pub tile: Option<RegisterTile>,
     /// A name for people.
     pub name: String,
 }

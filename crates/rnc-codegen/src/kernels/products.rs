@@ -4,9 +4,11 @@
 //! output channels, to `[slot][row][16]`. The leaf is the tile of a convolution, repeated.
 
 use cranelift_module::FuncId;
+use rnc_plan::TileSize;
 use rnc_plan::chain;
 use rnc_plan::kernel::{Activation, BLOCK};
 
+use crate::code::RegisterTile;
 use crate::error::{CodegenError, near};
 use crate::isa::Isa;
 use crate::module::ModuleBuilder;
@@ -56,12 +58,22 @@ const fn size(isa: Isa) -> (usize, usize) {
     }
 }
 
+/// Parts that so many rows are cut into, one after the other in registers.
+const fn parts(isa: Isa, rows: usize) -> usize {
+    rows.div_ceil(size(isa).0)
+}
+
+/// The largest tile that the products of so many rows are made of.
+pub(super) fn register_tile(isa: Isa, rows: usize) -> RegisterTile {
+    RegisterTile::Pixels(TileSize { pixels: rows.div_ceil(parts(isa, rows).max(1)), columns: size(isa).1 })
+}
+
 /// The products of a run of slots with 16 output channels, as a leaf of X, W and Out. Bias points to a vector of zeros.
 pub(super) fn leaf(module: &mut ModuleBuilder<'_>, name: &str, products: &Products) -> Result<FuncId, CodegenError> {
     let isa = module.isa();
-    let (most, columns) = size(isa);
+    let (_, columns) = size(isa);
     let Products { rows, channels, kind, .. } = *products;
-    let groups = rows.div_ceil(most);
+    let groups = parts(isa, rows);
     let parts = (0..BLOCK / isa.lanes()).step_by(columns);
     let tiles: Vec<Tile> = (0..groups)
         .flat_map(|group| parts.clone().map(move |part| (group, part)))

@@ -35,7 +35,7 @@ pub fn compile(module: &mut ModuleBuilder<'_>, spec: &Resample) -> Result<Kernel
         lines(builder, spec, arguments, table);
         Ok(())
     })?;
-    Ok(Kernel { function, tasks: Tasks::PerSample(spec.outer * spec.taps.len()), scratch: 0, name })
+    Ok(Kernel { function, tasks: Tasks::PerSample(spec.outer * spec.taps.len()), scratch: 0, tile: None, name })
 }
 
 fn lines(builder: &mut FunctionBuilder<'_>, spec: &Resample, arguments: KernelArguments, table: Value) {

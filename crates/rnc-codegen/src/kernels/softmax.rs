@@ -18,7 +18,7 @@ pub fn compile(module: &mut ModuleBuilder<'_>, softmax: &Softmax) -> Result<Kern
         slices(builder, softmax, arguments);
         Ok(())
     })?;
-    Ok(Kernel { function, tasks: Tasks::PerSample(softmax.outer * softmax.inner), scratch: 0, name })
+    Ok(Kernel { function, tasks: Tasks::PerSample(softmax.outer * softmax.inner), scratch: 0, tile: None, name })
 }
 
 fn slices(builder: &mut FunctionBuilder<'_>, softmax: &Softmax, arguments: KernelArguments) {

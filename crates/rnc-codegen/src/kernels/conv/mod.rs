@@ -15,6 +15,7 @@ use rnc_plan::kernel::{BLOCK, Conv, Extent, Window};
 use rnc_plan::weights::{lane_group, weight_blocks};
 
 use super::{Kernel, Tasks};
+use crate::code::RegisterTile;
 use crate::error::{CodegenError, near};
 use crate::isa::Isa;
 use crate::module::{ModuleBuilder, Table};
@@ -34,7 +35,8 @@ pub fn compile(module: &mut ModuleBuilder<'_>, conv: &Conv, tile: Option<TileSiz
         driver::write(&driver, module, builder, arguments);
         Ok(())
     })?;
-    Ok(Kernel { function, tasks: Tasks::PerSample(shape.panels.len() * shape.tiles.len()), scratch: 0, name })
+    let tasks = Tasks::PerSample(shape.panels.len() * shape.tiles.len());
+    Ok(Kernel { function, tasks, scratch: 0, tile: Some(shape.register_tile()), name })
 }
 
 const LINE_BYTES: usize = 64;
@@ -95,6 +97,13 @@ impl Shape {
         let far = group < panels.len() && isa != Isa::Baseline;
         let lines_ahead = if far { bytes.div_ceil(LINE_BYTES).div_ceil(tiles.len()) } else { 0 };
         Ok(Self { conv: conv.clone(), panels, tiles, lane_group: lane_group(conv), group, lines_ahead })
+    }
+
+    /// The largest of its tiles: most are as large.
+    fn register_tile(&self) -> RegisterTile {
+        let pixels = self.tiles.iter().map(Vec::len).max().unwrap_or(0);
+        let columns = self.panels.iter().map(|panel| panel.columns.len()).max().unwrap_or(0);
+        RegisterTile::Pixels(TileSize { pixels, columns })
     }
 }
 

@@ -74,7 +74,7 @@ impl Leaves {
             module.leaf(&format!("{name}.pixels"), |emitter| sums::data(data, emitter))
         })?;
         let products = once(&mut self.products, groups.len(), |groups| {
-            products::leaf(module, &format!("{name}.products"), &layout.products(*groups))
+            products::leaf(module, &format!("{name}.products{groups}"), &layout.products(*groups))
         })?;
         let outcome = once(&mut self.outcomes, outcome(layout, groups)?, |outcome| {
             module.leaf(&format!("{name}.results"), |emitter| sums::outcome(outcome, emitter))

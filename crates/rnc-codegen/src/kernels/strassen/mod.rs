@@ -36,7 +36,9 @@ pub fn compile(module: &mut ModuleBuilder<'_>, strassen: &Strassen) -> Result<Ke
         Ok(())
     })?;
     let tasks = Tasks::PerSample(layout.blocks.len() * layout.outputs());
-    Ok(Kernel { function, tasks, scratch: layout.scratch(), name })
+    let rows = layout.blocks.iter().map(std::ops::Range::len).max().unwrap_or(0);
+    let tile = Some(products::register_tile(module.isa(), rows));
+    Ok(Kernel { function, tasks, scratch: layout.scratch(), tile, name })
 }
 
 /// How the work is cut and where scratch data lie. Distances are in bytes.

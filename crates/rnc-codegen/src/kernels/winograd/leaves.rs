@@ -81,7 +81,7 @@ impl Leaves {
         }
         let written = match &leaf {
             Leaf::Products(tiles, kind) => {
-                let name = format!("winograd{}.products{tiles}", layout.filtering.tile());
+                let name = format!("{}.products{tiles}", layout.name());
                 let products = Products {
                     rows: *tiles,
                     channels: layout.bundles.inputs,
@@ -92,8 +92,8 @@ impl Leaves {
                 };
                 products::leaf(module, &name, &products)?
             }
-            Leaf::Data(data) => module.leaf("winograd.data", |emitter| transform::data(data, emitter))?,
-            Leaf::Outcome(outcome) => module.leaf("winograd.result", |emitter| transform::outcome(outcome, emitter))?,
+            Leaf::Data(data) => module.leaf(&format!("{}.pixels", layout.name()), |emitter| transform::data(data, emitter))?,
+            Leaf::Outcome(outcome) => module.leaf(&format!("{}.results", layout.name()), |emitter| transform::outcome(outcome, emitter))?,
         };
         self.0.insert(leaf, written);
         Ok(written)

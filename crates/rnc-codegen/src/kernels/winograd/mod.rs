@@ -14,7 +14,7 @@ use rnc_plan::kernel::{Conv, Winograd, blocks};
 use rnc_plan::weights::Bundles;
 use rnc_plan::winograd::Filtering;
 
-use super::products::most_rows;
+use super::products::{self, most_rows};
 use super::{Kernel, Tasks};
 use crate::error::{CodegenError, near};
 use crate::grid::Blocks;
@@ -32,16 +32,15 @@ const TRANSFORM: f64 = 5.0;
 pub fn compile(module: &mut ModuleBuilder<'_>, winograd: &Winograd) -> Result<Kernel, CodegenError> {
     let layout = Layout::new(module, winograd)?;
     let tables = Tables::new(module, &layout)?;
-    let Conv { input, output, groups, .. } = winograd.conv;
-    let stride = winograd.conv.window.stride[0];
-    let grouped = if groups > 1 { format!("g{groups}") } else { String::new() };
-    let name = format!("winograd{}s{stride}{grouped}.{}to{}", winograd.tile, input.channels, output.channels);
+    let name = layout.name();
     let function = module.kernel(&name, |module, builder, arguments| {
         driver::write(module, builder, (&layout, &tables), arguments);
         Ok(())
     })?;
-    let tasks = Tasks::PerSample(layout.blocks.len() * blocks(output.channels));
-    Ok(Kernel { function, tasks, scratch: layout.scratch(), name })
+    let tasks = Tasks::PerSample(layout.blocks.len() * blocks(layout.conv.output.channels));
+    let rows = layout.blocks.iter().map(std::ops::Range::len).max().unwrap_or(0);
+    let tile = Some(products::register_tile(module.isa(), rows));
+    Ok(Kernel { function, tasks, scratch: layout.scratch(), tile, name })
 }
 
 /// How the work is cut and where scratch data lie.
@@ -95,6 +94,14 @@ impl<'a> Layout<'a> {
             near("a plane of the layer", bytes)?;
         }
         Ok(layout)
+    }
+
+    /// A name for people.
+    fn name(&self) -> String {
+        let Conv { input, output, groups, window, .. } = self.conv;
+        let grouped = if *groups > 1 { format!("g{groups}") } else { String::new() };
+        let (tile, stride) = (self.filtering.tile(), window.stride[0]);
+        format!("winograd{tile}s{stride}{grouped}.{}to{}", input.channels, output.channels)
     }
 
     fn slots(&self) -> usize {
