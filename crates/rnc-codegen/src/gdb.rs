@@ -77,12 +77,8 @@ impl Registered {
     pub fn new(symbols: &[Symbol]) -> Result<Option<Self>, CodegenError> {
         let Some(file) = file(symbols)? else { return Ok(None) };
         let file = file.into_boxed_slice();
-        let entry = Entry {
-            next: ptr::null_mut(),
-            previous: ptr::null_mut(),
-            file: file.as_ptr(),
-            bytes: file.len() as u64,
-        };
+        let entry =
+            Entry { next: ptr::null_mut(), previous: ptr::null_mut(), file: file.as_ptr(), bytes: file.len() as u64 };
         let entry = Box::into_raw(Box::new(entry));
         let _list = LIST.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: only this module touches the list, and holds the lock for that. The entries in it live: each leaves it before it is freed.

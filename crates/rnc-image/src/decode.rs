@@ -79,8 +79,15 @@ mod tests {
     fn jpeg() -> Vec<u8> {
         let image = picture();
         let (width, height) = (image.width() as usize, image.height() as usize);
-        libjpeg_turbo_rs::compress(image.as_raw(), width, height, PixelFormat::Rgb, 90, libjpeg_turbo_rs::Subsampling::S420)
-            .unwrap()
+        libjpeg_turbo_rs::compress(
+            image.as_raw(),
+            width,
+            height,
+            PixelFormat::Rgb,
+            90,
+            libjpeg_turbo_rs::Subsampling::S420,
+        )
+        .unwrap()
     }
 
     fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -91,7 +98,9 @@ mod tests {
 
     /// The JPEG with an EXIF segment of one entry: the orientation.
     fn turned(orientation: u8) -> Vec<u8> {
-        let exif = [b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), &[orientation, 0, 0, 0], &[0; 4]].concat();
+        let exif =
+            [b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), &[orientation, 0, 0, 0], &[0; 4]]
+                .concat();
         let jpeg = jpeg();
         [&jpeg[..2], &[0xff, 0xe1], &(exif.len() as u16 + 2).to_be_bytes(), &exif, &jpeg[2..]].concat()
     }
@@ -131,7 +140,12 @@ mod tests {
     #[test]
     fn what_is_cut_off_anywhere_is_refused() {
         let image = DynamicImage::ImageRgb8(picture());
-        let files = [jpeg(), encode(&image, ImageFormat::Png), encode(&image, ImageFormat::Bmp), encode(&image, ImageFormat::WebP)];
+        let files = [
+            jpeg(),
+            encode(&image, ImageFormat::Png),
+            encode(&image, ImageFormat::Bmp),
+            encode(&image, ImageFormat::WebP),
+        ];
         for file in files {
             // What follows the pixels (a JPEG's end marker, a PNG's last chunk) may be missing.
             for len in 0..file.len() - 16 {
@@ -143,7 +157,12 @@ mod tests {
     #[test]
     fn damaged_files_give_an_image_or_an_error() {
         let image = DynamicImage::ImageRgb8(picture());
-        let files = [turned(8), encode(&image, ImageFormat::Png), encode(&image, ImageFormat::Bmp), encode(&image, ImageFormat::WebP)];
+        let files = [
+            turned(8),
+            encode(&image, ImageFormat::Png),
+            encode(&image, ImageFormat::Bmp),
+            encode(&image, ImageFormat::WebP),
+        ];
         for file in files {
             for at in 0..file.len() {
                 for flip in [0x01, 0x80, 0xff] {

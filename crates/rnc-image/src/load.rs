@@ -38,9 +38,9 @@ impl Source {
     pub fn bytes(&self) -> Result<Cow<'_, [u8]>, LoadError> {
         match self {
             Self::Bytes { bytes, .. } => Ok(Cow::Borrowed(bytes)),
-            Self::File(path) => std::fs::read(path)
-                .map(Cow::Owned)
-                .map_err(|error| LoadError::Read { path: path.clone(), error }),
+            Self::File(path) => {
+                std::fs::read(path).map(Cow::Owned).map_err(|error| LoadError::Read { path: path.clone(), error })
+            }
         }
     }
 

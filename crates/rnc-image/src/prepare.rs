@@ -65,7 +65,8 @@ impl Preparer {
         let Preprocess { range, mean, std, .. } = preprocess;
         // What `x / 255` gives for a range of 1, bit by bit: 255 is then divided by 1.
         let scale = 255.0 / range;
-        let value = |channel: usize| (0..=255u8).map(|x| (f32::from(x) / scale - mean[channel]) / std[channel]).collect();
+        let value =
+            |channel: usize| (0..=255u8).map(|x| (f32::from(x) / scale - mean[channel]) / std[channel]).collect();
         Self { preprocess, input, values: [0, 1, 2].map(value) }
     }
 
@@ -131,7 +132,8 @@ impl Preparer {
         }
         let resized = resize(image, [resized_width as u32, resized_height as u32], interpolation)?;
         // Python's `round`, which torchvision uses, takes halves to even numbers.
-        let offset = |n: u32, wanted: usize| (f64::from(n.saturating_sub(wanted as u32)) / 2.0).round_ties_even() as u32;
+        let offset =
+            |n: u32, wanted: usize| (f64::from(n.saturating_sub(wanted as u32)) / 2.0).round_ties_even() as u32;
         let (left, top) = (offset(resized.width(), wanted[0]), offset(resized.height(), wanted[1]));
         Ok(image::imageops::crop_imm(&resized, left, top, wanted[0] as u32, wanted[1] as u32).to_image())
     }

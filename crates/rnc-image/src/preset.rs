@@ -36,7 +36,8 @@ const NONE: Preprocess =
     Preprocess { resize: Resize::Never, range: 255.0, mean: [0.0; 3], std: [1.0; 3], ..TORCHVISION };
 
 /// Caffe's channels and mean.
-const CAFFES: Preprocess = Preprocess { channels: Channels::Bgr, range: 255.0, mean: CAFFE, std: [1.0; 3], ..TORCHVISION };
+const CAFFES: Preprocess =
+    Preprocess { channels: Channels::Bgr, range: 255.0, mean: CAFFE, std: [1.0; 3], ..TORCHVISION };
 
 /// All presets.
 pub const PRESETS: [Preset; 7] = [
@@ -91,7 +92,8 @@ pub fn parse(text: &str) -> Result<Preprocess, String> {
     let mut preprocess = TORCHVISION;
     if let Some(name) = parts.next_if(|part| !part.contains('=')) {
         let names = || PRESETS.map(|preset| preset.name).join(", ");
-        preprocess = named(name.trim()).ok_or_else(|| format!("`{name}` is no preprocessing; known are {}", names()))?;
+        preprocess =
+            named(name.trim()).ok_or_else(|| format!("`{name}` is no preprocessing; known are {}", names()))?;
     }
     for part in parts {
         let (key, value) = part.split_once('=').ok_or_else(|| format!("`{part}` is no setting; they are {KEYS}"))?;
@@ -120,7 +122,8 @@ fn set(preprocess: &mut Preprocess, key: &str, value: &str) -> Result<(), String
         }
         "crop" => {
             let expected = "a share of the resized image above 0 and up to 1, as 0.875";
-            preprocess.size = Size::Share(number(0.0, expected).and_then(|x| if x <= 1.0 { Ok(x) } else { Err(wrong(expected)) })?);
+            preprocess.size =
+                Size::Share(number(0.0, expected).and_then(|x| if x <= 1.0 { Ok(x) } else { Err(wrong(expected)) })?);
         }
         "interpolation" => {
             let known = INTERPOLATIONS.iter().find(|(name, _)| *name == value);
@@ -181,7 +184,8 @@ impl Display for Spelled {
             Size::Share(share) => write!(f, "crop={share},")?,
             Size::Pixels(pixels) => write!(f, "size={pixels},")?,
         }
-        let interpolation = INTERPOLATIONS.iter().find(|(_, known)| *known == interpolation).map_or("", |(name, _)| name);
+        let interpolation =
+            INTERPOLATIONS.iter().find(|(_, known)| *known == interpolation).map_or("", |(name, _)| name);
         let order = if channels == Channels::Rgb { "rgb" } else { "bgr" };
         let ([a, b, c], [d, e, g]) = (mean, std);
         write!(f, "interpolation={interpolation},order={order},range={range},mean={a}/{b}/{c},std={d}/{e}/{g}")
@@ -224,7 +228,9 @@ mod tests {
         assert!(error("imagnet").contains("known are imagenet, timm-bicubic"), "{}", error("imagnet"));
         assert!(error("imagenet,bilinear").contains("`bilinear` is no setting; they are resize="));
         assert!(error("colour=rgb").contains("`colour` is no setting"));
-        for wrong in ["size=0", "crop=1.5", "crop=NaN", "std=0", "mean=1/2", "range=-1", "order=gbr", "resize=", "std=inf"] {
+        for wrong in
+            ["size=0", "crop=1.5", "crop=NaN", "std=0", "mean=1/2", "range=-1", "order=gbr", "resize=", "std=inf"]
+        {
             assert!(error(wrong).starts_with(&format!("`{wrong}`: expected ")), "{wrong}: {}", error(wrong));
         }
     }

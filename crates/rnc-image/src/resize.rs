@@ -8,7 +8,11 @@ use rnc_plan::images::Interpolation;
 use crate::error::PrepareError;
 
 /// An image of another size. Filters widen where the image shrinks, as Pillow's do; values differ from Pillow's by 1 of 255 at the most.
-pub(crate) fn resize(image: &RgbImage, [width, height]: [u32; 2], interpolation: Interpolation) -> Result<RgbImage, PrepareError> {
+pub(crate) fn resize(
+    image: &RgbImage,
+    [width, height]: [u32; 2],
+    interpolation: Interpolation,
+) -> Result<RgbImage, PrepareError> {
     if image.dimensions() == (width, height) {
         return Ok(image.clone());
     }

@@ -114,8 +114,8 @@ fn traffic(step: &Step) -> (isize, isize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rnc_plan::kernel::{Access, Activation, Elementwise, Gemm, Instruction, Space, Unary};
     use rnc_plan::images::Images;
+    use rnc_plan::kernel::{Access, Activation, Elementwise, Gemm, Instruction, Space, Unary};
     use rnc_plan::{Batch, Buffer, Constant, ConstantData, Listing, Port, Tuning};
 
     /// Two functions of a large image, a GEMM with many weights, and a function of its result.

@@ -264,8 +264,8 @@ fn thread_count(options: &Options) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use rnc_plan::kernel::{Access, Elementwise, Instruction, KernelSpec, Space, Unary};
     use rnc_plan::images::Images;
+    use rnc_plan::kernel::{Access, Elementwise, Instruction, KernelSpec, Space, Unary};
     use rnc_plan::{Batch, ConstantData, Listing, Operand, Port, Tuning};
 
     use super::*;

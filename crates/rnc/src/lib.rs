@@ -41,6 +41,7 @@
 //! ```
 
 pub mod bisect;
+pub mod buffers;
 pub mod compare;
 mod compile;
 mod error;
@@ -48,6 +49,7 @@ pub mod lint;
 pub mod machine;
 mod outputs;
 pub mod profile;
+pub mod statistics;
 mod tune;
 
 pub use compile::{

@@ -1,10 +1,10 @@
 //! How long each step of a plan takes in a run, and how near that is to what the machine can do.
 
+use rnc_plan::Machine;
 use rnc_plan::cost::Cost;
-use rnc_plan::{Machine, Port};
 use rnc_runtime::{RunError, Session};
 
-use crate::compare::Random;
+use crate::buffers;
 
 /// Runs before the first that counts: code and weights come into the caches, the pool's threads wake up.
 const WARM_UP: usize = 3;
@@ -24,20 +24,9 @@ pub struct StepTime {
 /// If the plan does not take this batch, or there is no memory for it.
 pub fn step_times(session: &Session, batch: usize, runs: usize) -> Result<Vec<StepTime>, RunError> {
     let plan = session.plan();
-    let mut random = Random::new(0);
-    let len = |port: &Port| port.sample_len().unwrap_or(0).saturating_mul(batch);
-    // Zeros for a port, unless there is no memory for them.
-    let zeros = |port: &Port| {
-        let mut data = Vec::new();
-        let reserved = data.try_reserve_exact(len(port));
-        reserved.map_err(|_| RunError::Memory { batch, error: std::io::ErrorKind::OutOfMemory.into() })?;
-        data.resize(len(port), 0.0f32);
-        Ok(data)
-    };
-    let mut inputs = plan.inputs.iter().map(zeros).collect::<Result<Vec<_>, RunError>>()?;
-    inputs.iter_mut().flatten().for_each(|x| *x = random.next());
+    let inputs = buffers::random_inputs(plan, batch, 0)?;
     let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
-    let mut outputs = plan.outputs.iter().map(zeros).collect::<Result<Vec<_>, RunError>>()?;
+    let mut outputs = buffers::outputs(plan, batch)?;
     let mut outputs: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
     let mut workspace = session.measuring_workspace();
     let mut times = vec![Vec::with_capacity(runs); plan.steps.len()];

@@ -108,7 +108,8 @@ fn leaves(
             activation: gemm.activation,
             ahead: Ahead::Nothing,
         };
-        *leaf = module.leaf(&format!("{name}.tile{samples}x{}", panel.columns.len()), |emitter| tile::write(&tile, emitter))?;
+        *leaf = module
+            .leaf(&format!("{name}.tile{samples}x{}", panel.columns.len()), |emitter| tile::write(&tile, emitter))?;
     }
     Ok(leaves)
 }

@@ -29,7 +29,13 @@ pub fn compile(module: &mut ModuleBuilder<'_>, pool: &Pool) -> Result<Kernel, Co
         rows(builder, pool, arguments);
         Ok(())
     })?;
-    Ok(Kernel { function, tasks: Tasks::PerSample(blocks(pool.input.channels) * pool.output[0]), scratch: 0, tile: None, name })
+    Ok(Kernel {
+        function,
+        tasks: Tasks::PerSample(blocks(pool.input.channels) * pool.output[0]),
+        scratch: 0,
+        tile: None,
+        name,
+    })
 }
 
 fn rows(builder: &mut FunctionBuilder<'_>, pool: &Pool, arguments: KernelArguments) {

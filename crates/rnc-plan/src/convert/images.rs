@@ -5,10 +5,7 @@ use crate::images::{Channels, Images, Interpolation, Preprocess, Resize, Size};
 use crate::proto;
 
 pub(super) fn write(images: &Images) -> proto::Images {
-    proto::Images {
-        preprocess: images.preprocess.as_ref().map(write_preprocess),
-        labels: images.labels.clone(),
-    }
+    proto::Images { preprocess: images.preprocess.as_ref().map(write_preprocess), labels: images.labels.clone() }
 }
 
 pub(super) fn read(images: proto::Images, path: &Path<'_>) -> Result<Images, DecodeError> {
@@ -49,7 +46,8 @@ fn write_preprocess(preprocess: &Preprocess) -> proto::Preprocess {
 }
 
 fn read_preprocess(message: &proto::Preprocess, path: &Path<'_>) -> Result<Preprocess, DecodeError> {
-    let unknown = |name: &'static str, found: i32| DecodeError::UnknownValue { path: path.field(name).to_string(), found };
+    let unknown =
+        |name: &'static str, found: i32| DecodeError::UnknownValue { path: path.field(name).to_string(), found };
     let three = |name: &'static str, values: &[f32]| -> Result<[f32; 3], DecodeError> {
         values.try_into().map_err(|_| DecodeError::Missing { path: path.field(name).to_string() })
     };

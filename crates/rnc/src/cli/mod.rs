@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod bisect;
 mod calibrate;
 mod compare;
@@ -61,6 +62,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Opt(opt::Opt),
     Compare(compare::Compare),
+    Bench(Box<bench::Bench>),
     Bisect(bisect::Bisect),
     Verify(verify::Verify),
     Zoo(zoo::Zoo),
@@ -80,6 +82,7 @@ impl Cli {
             Command::Inspect(command) => command.run(),
             Command::Opt(command) => command.run(),
             Command::Compare(command) => command.run(),
+            Command::Bench(command) => command.run(),
             Command::Bisect(command) => command.run(),
             Command::Verify(command) => command.run(),
             Command::Zoo(command) => command.run(),

@@ -92,8 +92,12 @@ impl Leaves {
                 };
                 products::leaf(module, &name, &products)?
             }
-            Leaf::Data(data) => module.leaf(&format!("{}.pixels", layout.name()), |emitter| transform::data(data, emitter))?,
-            Leaf::Outcome(outcome) => module.leaf(&format!("{}.results", layout.name()), |emitter| transform::outcome(outcome, emitter))?,
+            Leaf::Data(data) => {
+                module.leaf(&format!("{}.pixels", layout.name()), |emitter| transform::data(data, emitter))?
+            }
+            Leaf::Outcome(outcome) => {
+                module.leaf(&format!("{}.results", layout.name()), |emitter| transform::outcome(outcome, emitter))?
+            }
         };
         self.0.insert(leaf, written);
         Ok(written)

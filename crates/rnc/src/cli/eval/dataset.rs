@@ -35,7 +35,8 @@ pub(super) fn folders(dir: &Path) -> Result<Vec<Folder>, Failure> {
         return Err(Failure::failed(format!("there is no folder in {}", dir.display()))
             .with_help("images to evaluate with lie in a folder for each class: DIR/cat/1.jpg, DIR/dog/1.jpg"));
     }
-    let folder = |path: PathBuf| Folder { name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(), path };
+    let folder =
+        |path: PathBuf| Folder { name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(), path };
     Ok(paths.into_iter().map(folder).collect())
 }
 
@@ -44,7 +45,10 @@ impl Dataset {
     pub fn new(dir: &Path, folders: Vec<Folder>, labels: Option<Vec<String>>, classes: usize) -> Result<Self, Failure> {
         let assigned = assign(&folders, labels.as_deref(), classes)?;
         if assigned.by == By::Order {
-            note(format!("folders are classes in alphabetical order: {} is 0, and so on (--labels gives names)", folders[0].name));
+            note(format!(
+                "folders are classes in alphabetical order: {} is 0, and so on (--labels gives names)",
+                folders[0].name
+            ));
         }
         let mut names = labels.unwrap_or_else(|| (0..classes).map(|class| format!("class {class}")).collect());
         let (mut sources, mut truth) = (Vec::new(), Vec::new());
@@ -92,7 +96,10 @@ fn assign(folders: &[Folder], labels: Option<&[String]>, classes: usize) -> Resu
     }
     let message = match (labels, folders.iter().find(|folder| label(folder).is_none())) {
         (Some(_), Some(odd)) => format!("no class is called `{}`, as the folder {} is", odd.name, odd.path.display()),
-        _ => format!("the model has {classes} classes, and there are {} folders, whose classes are not known", folders.len()),
+        _ => format!(
+            "the model has {classes} classes, and there are {} folders, whose classes are not known",
+            folders.len()
+        ),
     };
     Err(Failure::failed(message).with_help(
         "folders are named as the classes are (--labels names a set or a file with one name a line) or by the numbers of the classes from 0 up",
@@ -101,7 +108,8 @@ fn assign(folders: &[Folder], labels: Option<&[String]>, classes: usize) -> Resu
 
 /// Whether a folder is named as a class, but for case and what stands between words.
 fn same(label: &str, folder: &str) -> bool {
-    let plain = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
+    let plain =
+        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     plain(label) == plain(folder)
 }
 

@@ -42,6 +42,7 @@ pub(super) fn page(report: &Report, preparer: &Preparer) -> Result<String, Failu
 
 fn thumbnail(report: &Report, one: &Judged, preparer: &Preparer) -> Option<String> {
     let image = report.data.sources[one.source].decode().ok()?;
-    let seen = || -> Result<Vec<u8>, PrepareError> { picture::png(&picture::shrink(&preparer.view(&image)?, THUMBNAIL)?) };
+    let seen =
+        || -> Result<Vec<u8>, PrepareError> { picture::png(&picture::shrink(&preparer.view(&image)?, THUMBNAIL)?) };
     Some(format!("data:image/png;base64,{}", STANDARD.encode(seen().ok()?)))
 }

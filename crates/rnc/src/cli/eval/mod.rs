@@ -122,7 +122,10 @@ fn judge(session: &Session, stream: &Stream, data: &Dataset) -> Result<(Vec<Judg
 /// How many classes a model tells apart.
 fn classes(session: &Session, labels: Option<&[String]>) -> Result<usize, Failure> {
     let plan = session.plan();
-    let outputs: Vec<_> =
-        plan.outputs.iter().map(|port| (port.name.clone(), ndarray::ArrayD::zeros(plan.batch.shape(&port.dims, 1)))).collect();
+    let outputs: Vec<_> = plan
+        .outputs
+        .iter()
+        .map(|port| (port.name.clone(), ndarray::ArrayD::zeros(plan.batch.shape(&port.dims, 1))))
+        .collect();
     Scores::find(&outputs, labels).map(|scores| scores.classes())
 }

@@ -106,7 +106,9 @@ impl Report<'_> {
 
     fn confusion(&self) -> Vec<ConfusionRow> {
         let rows = self.tally.confusion.iter().enumerate();
-        let cells = rows.flat_map(|(class, row)| row.iter().enumerate().map(move |(guess, n)| ConfusionRow { class, guess, images: *n }));
+        let cells = rows.flat_map(|(class, row)| {
+            row.iter().enumerate().map(move |(guess, n)| ConfusionRow { class, guess, images: *n })
+        });
         cells.filter(|cell| cell.images > 0).collect()
     }
 
@@ -125,7 +127,8 @@ impl Report<'_> {
     /// The report for people.
     pub fn text(&self) -> String {
         let mut text = format!("{}\n", self.summary());
-        let mut section = |title: &str, table: &Table| write!(text, "\n{title}\n{}", table.render(2)).expect("a string grows");
+        let mut section =
+            |title: &str, table: &Table| write!(text, "\n{title}\n{}", table.render(2)).expect("a string grows");
         section("classes", &self.classes());
         if self.tally.classes.len() <= MATRIX_CLASSES {
             section("confusion: rows are classes, columns what they were taken for", &self.matrix());
@@ -148,7 +151,11 @@ impl Report<'_> {
         let (isa, threads) = (self.session.code().isa(), self.session.threads());
         let speed = images as f64 / self.seconds;
         let plural = if threads == 1 { "" } else { "s" };
-        format!("{}\n{}\nspeed   {speed:.1} images/s, decoding included; {isa}, {threads} thread{plural}", line(1), line(5))
+        format!(
+            "{}\n{}\nspeed   {speed:.1} images/s, decoding included; {isa}, {threads} thread{plural}",
+            line(1),
+            line(5)
+        )
     }
 
     /// What a class is called.

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn counts_are_of_images_classes_and_pairs() {
-        let all = vec![judged(0, 0, 0, 0, 0.9), judged(1, 0, 1, 1, 0.6), judged(2, 1, 0, 5, 0.8), judged(3, 0, 1, 2, 0.6)];
+        let all =
+            vec![judged(0, 0, 0, 0, 0.9), judged(1, 0, 1, 1, 0.6), judged(2, 1, 0, 5, 0.8), judged(3, 0, 1, 2, 0.6)];
         let tally = Tally::new(3, all);
         assert_eq!((tally.top(1), tally.top(5)), (1, 3));
         assert_eq!(tally.classes[0], ClassCount { images: 3, right: 1, top5: 3, guessed: 2 });

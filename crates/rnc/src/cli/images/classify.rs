@@ -45,15 +45,19 @@ impl<'a> Scores<'a> {
         let Some((name, array)) = outputs.iter().find(|(_, array)| is_scores(array)) else {
             let found = outputs.iter().map(|(name, array)| format!("`{name}` {:?}", array.shape())).collect::<Vec<_>>();
             let message = format!("no output has one score for each class ([N, classes]); found {}", found.join(", "));
-            return Err(Failure::failed(message).with_help("take the outputs as they are: rnc run PLAN … --save FILE.npz"));
+            return Err(
+                Failure::failed(message).with_help("take the outputs as they are: rnc run PLAN … --save FILE.npz")
+            );
         };
         let scores = Self { name, array };
         if let Some(labels) = labels
             && labels.len() != scores.classes()
         {
             let (found, classes) = (labels.len(), scores.classes());
-            return Err(Failure::failed(format!("there are {found} labels, but output `{name}` has {classes} classes"))
-                .with_help("--labels names a set or a file with one line for each class"));
+            return Err(Failure::failed(format!(
+                "there are {found} labels, but output `{name}` has {classes} classes"
+            ))
+            .with_help("--labels names a set or a file with one line for each class"));
         }
         Ok(scores)
     }

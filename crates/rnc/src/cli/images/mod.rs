@@ -67,7 +67,8 @@ pub(crate) fn read_labels(set_or_file: &str) -> Result<Vec<String>, Failure> {
     let path = Path::new(set_or_file);
     let text = std::fs::read_to_string(path).map_err(|error| {
         let known = labels::SETS.map(|set| set.name).join(", ");
-        Failure::file("read", path, error).with_help(format!("--labels takes a file with one name a line, or one of: {known}"))
+        Failure::file("read", path, error)
+            .with_help(format!("--labels takes a file with one name a line, or one of: {known}"))
     })?;
     Ok(labels::parse(&text))
 }

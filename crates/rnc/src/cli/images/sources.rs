@@ -28,7 +28,9 @@ pub(crate) fn sources(arguments: &[PathBuf]) -> Result<Vec<Source>, Failure> {
             in_folder(argument, &mut sources)?;
             if sources.len() == before {
                 let message = format!("there is no image in the folder {}", argument.display());
-                return Err(Failure::failed(message).with_help(format!("images are files named *.{}", EXTENSIONS.join(", *."))));
+                return Err(
+                    Failure::failed(message).with_help(format!("images are files named *.{}", EXTENSIONS.join(", *.")))
+                );
             }
         } else if let Some(pattern) = pattern(argument) {
             sources.extend(matching(pattern)?);
@@ -106,7 +108,10 @@ mod tests {
         }
         assert_eq!(names(&[folder.path()]).unwrap(), ["a.png", "y.bmp", "z.webp", "c.JPG"]);
         assert_eq!(names(&[&folder.path().join("*.png")]).unwrap(), ["a.png"]);
-        assert_eq!(names(&[&folder.path().join("[ab].png"), &folder.path().join("c.JPG")]).unwrap(), ["a.png", "c.JPG"]);
+        assert_eq!(
+            names(&[&folder.path().join("[ab].png"), &folder.path().join("c.JPG")]).unwrap(),
+            ["a.png", "c.JPG"]
+        );
         std::fs::write(folder.path().join("[x].jpg"), "").unwrap();
         assert_eq!(names(&[&folder.path().join("[x].jpg")]).unwrap(), ["[x].jpg"]);
     }

@@ -40,8 +40,10 @@ impl<'a> Stream<'a> {
             return Err(Failure::failed(message).with_help("give tensors: --input NAME=FILE.npy"));
         };
         let Some(input) = ImageInput::of(&port.dims) else {
-            let message =
-                format!("input `{}` takes samples of shape {:?}, images are [3, H, W] or [H, W, 3]", port.name, port.dims);
+            let message = format!(
+                "input `{}` takes samples of shape {:?}, images are [3, H, W] or [H, W, 3]",
+                port.name, port.dims
+            );
             return Err(Failure::failed(message).with_help("give a tensor: --input FILE.npy"));
         };
         if plan.batch == plan::Batch::Single && sources.len() > 1 {

@@ -19,11 +19,21 @@ impl Parts {
     pub fn page(&self, data: &impl Serialize) -> Result<String, Failure> {
         let data = serde_json::to_string(data)
             .map_err(|error| Failure::failed(format!("cannot write JSON (please report this): {error}")))?;
-        let head = [include_str!("head.html"), "<style>\n", include_str!("style.css"), self.style, "</style>\n</head>\n<body>\n"];
+        let head = [
+            include_str!("head.html"),
+            "<style>\n",
+            include_str!("style.css"),
+            self.style,
+            "</style>\n</head>\n<body>\n",
+        ];
         // In a script element only this character can end it.
         let data = data.replace('<', "\\u003c");
         let data = ["<script type=\"application/json\" id=\"data\">", &data, "</script>\n"];
-        let script = [&["<script>\n\"use strict\";\n", include_str!("common.js")], self.scripts, &["</script>\n</body>\n</html>\n"]];
+        let script = [
+            &["<script>\n\"use strict\";\n", include_str!("common.js")],
+            self.scripts,
+            &["</script>\n</body>\n</html>\n"],
+        ];
         Ok([head.concat(), self.body.to_owned(), data.concat(), script.concat().concat()].concat())
     }
 }

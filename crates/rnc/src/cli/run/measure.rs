@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use ndarray::{ArrayD, Axis};
 use rnc::plan::{Batch, Port};
-use rnc::{OutputArrays, RunError, Session};
+use rnc::statistics::Summary;
+use rnc::{OutputArrays, RunError, Session, buffers};
 
 use super::super::failure::Failure;
 use super::super::inspect::kernel;
@@ -110,8 +111,7 @@ fn repeated(session: &Session, samples: &Samples, batch: usize, repeat: usize) -
     let array = |port: &Port| samples.inputs.iter().find(|(name, _)| *name == port.name);
     let arrays: Vec<_> = plan.inputs.iter().filter_map(|port| Some(array(port)?.1.as_standard_layout())).collect();
     let inputs: Vec<&[f32]> = arrays.iter().filter_map(|array| array.as_slice()).collect();
-    let mut outputs: Vec<Vec<f32>> =
-        plan.outputs.iter().map(|port| vec![0.0; batch * port.sample_len().unwrap_or(0)]).collect();
+    let mut outputs = buffers::outputs(plan, batch)?;
     let mut outputs: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
     let mut workspace = session.workspace();
     session.run_into(&mut workspace, batch, &inputs, &mut outputs)?;
@@ -136,16 +136,10 @@ fn join(parts: &[ArrayD<f32>]) -> Result<ArrayD<f32>, Failure> {
 impl Measured {
     /// What the repeated runs say, if there were some.
     pub(crate) fn statistics(&self, session: &Session) -> Option<Statistics> {
-        let mut times = self.times.clone();
-        times.sort_unstable();
-        let middle = times.len() / 2;
-        let median = match times.len() {
-            0 => return None,
-            n if n.is_multiple_of(2) => (times[middle - 1] + times[middle]) / 2,
-            _ => times[middle],
-        };
+        let times: Vec<f64> = self.times.iter().copied().map(ms).collect();
+        let Summary { min, median, .. } = Summary::of(&times)?;
         let work = kernel::flops(session.plan()) as f64 * self.batch as f64;
-        Some(Statistics { min_ms: ms(times[0]), median_ms: ms(median), gflops: work / median.as_secs_f64() / 1e9 })
+        Some(Statistics { min_ms: min, median_ms: median, gflops: work / median / 1e6 })
     }
 }
 

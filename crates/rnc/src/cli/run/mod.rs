@@ -122,7 +122,8 @@ impl Run {
             self.run_images(&session, &sources)?
         };
         let classes = self.classes(&measured, labels.as_deref())?;
-        let report = Report { session: &session, load, measured: &measured, names: &names, classes: classes.as_deref() };
+        let report =
+            Report { session: &session, load, measured: &measured, names: &names, classes: classes.as_deref() };
         // Printing comes last: that nobody reads it must not keep files from being written or results from being compared.
         if let Some(save) = &self.save {
             save::outputs(save, &measured.outputs)?;
@@ -148,7 +149,11 @@ impl Run {
         }
         if names.len() > 1 {
             let rate = names.len() as f64 / time.as_secs_f64();
-            note(format!("{} images in {:.2} s: {rate:.1} images/s, decoding included", names.len(), time.as_secs_f64()));
+            note(format!(
+                "{} images in {:.2} s: {rate:.1} images/s, decoding included",
+                names.len(),
+                time.as_secs_f64()
+            ));
         }
         Ok(Ran { measured: collector.finish(self.repeat.unwrap_or(0))?, names, unreadable })
     }
@@ -189,8 +194,10 @@ struct Ran {
 pub(crate) fn all_read(unreadable: usize, images: usize) -> Result<(), Failure> {
     match unreadable {
         0 => Ok(()),
-        n => Err(Failure::failed(format!("{n} of {images} images could not be used; they are left out of the results"))
-            .with_help("the errors above name them")),
+        n => {
+            Err(Failure::failed(format!("{n} of {images} images could not be used; they are left out of the results"))
+                .with_help("the errors above name them"))
+        }
     }
 }
 

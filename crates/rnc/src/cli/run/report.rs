@@ -120,7 +120,8 @@ impl Report<'_> {
     /// A row a guess, with the sample's name in the first.
     fn classes(&self, classes: &[Vec<Guess>]) -> Table {
         let first = if self.names.is_empty() { "sample" } else { "image" };
-        let columns = [Column::text(first), Column::number("probability"), Column::number("class"), Column::text("label")];
+        let columns =
+            [Column::text(first), Column::number("probability"), Column::number("class"), Column::text("label")];
         let labels = classes.iter().flatten().any(|guess| guess.label.is_some());
         let mut table = Table::new(if labels { &columns } else { &columns[..3] });
         for (i, guesses) in classes.iter().enumerate() {

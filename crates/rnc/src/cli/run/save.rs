@@ -28,7 +28,11 @@ pub(super) fn outputs(path: &Path, outputs: &[(String, ArrayD<f32>)]) -> Result<
         }),
         (Form::Npy, _) => {
             let names = outputs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
-            let message = format!("{}: a .npy file holds one array, and the model has {}: {names}", path.display(), outputs.len());
+            let message = format!(
+                "{}: a .npy file holds one array, and the model has {}: {names}",
+                path.display(),
+                outputs.len()
+            );
             Err(Failure::new(Kind::Usage, message).with_help("save to a .npz or .safetensors file"))
         }
         (Form::Safetensors, _) => safetensors(path, outputs),
@@ -54,8 +58,10 @@ impl Form {
             "npy" => Ok(Self::Npy),
             "npz" => Ok(Self::Npz),
             "safetensors" => Ok(Self::Safetensors),
-            _ => Err(Failure::new(Kind::Usage, format!("{}: the name does not say how to save outputs", path.display()))
-                .with_help("name it .npz, .npy or .safetensors")),
+            _ => {
+                Err(Failure::new(Kind::Usage, format!("{}: the name does not say how to save outputs", path.display()))
+                    .with_help("name it .npz, .npy or .safetensors"))
+            }
         }
     }
 }

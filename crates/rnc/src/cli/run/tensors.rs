@@ -113,7 +113,8 @@ pub(crate) fn read_arrays(path: &Path) -> Result<Named, Failure> {
 fn read_safetensors(path: &Path) -> Result<Named, Failure> {
     let fail = |problem: String| Failure::failed(format!("{}: {problem}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, error))?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| fail(format!("not a .safetensors file: {error}")))?;
+    let tensors =
+        SafeTensors::deserialize(&bytes).map_err(|error| fail(format!("not a .safetensors file: {error}")))?;
     let array = |(name, view): (&str, TensorView<'_>)| {
         if view.dtype() != Dtype::F32 {
             let problem = format!("array `{name}`: found elements of type {:?}, expected F32", view.dtype());
