@@ -63,6 +63,8 @@ pub use rnc_ir as ir;
 pub use rnc_passes as passes;
 pub use rnc_plan as plan;
 pub use rnc_plan::Plan;
-pub use rnc_runtime::{InputViews, Isa, LoadError, Options, OutputArrays, RunError, Running, Session, Workspace};
+pub use rnc_runtime::{
+    Announce, InputViews, Isa, LoadError, Options, OutputArrays, RunError, Running, Session, Span, Workspace,
+};
 pub use rnc_zoo as zoo;
 pub use tune::{HostTuner, Progress};

@@ -1,15 +1,17 @@
 //! How long each step of a plan takes in a run, and how near that is to what the machine can do.
 
+use std::time::Instant;
+
 use rnc_plan::Machine;
 use rnc_plan::cost::Cost;
-use rnc_runtime::{RunError, Session};
+use rnc_runtime::{RunError, Session, Span};
 
 use crate::buffers;
 
 /// Runs before the first that counts: code and weights come into the caches, the pool's threads wake up.
 const WARM_UP: usize = 3;
 
-/// Time that a step took, in nanoseconds.
+/// Time that a step or a run took, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StepTime {
     /// Of a run in the middle.
@@ -18,11 +20,22 @@ pub struct StepTime {
     pub minimum: u64,
 }
 
+/// How a plan ran.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// By step.
+    pub steps: Vec<StepTime>,
+    /// Of whole runs.
+    pub run: StepTime,
+    /// What each thread did in a run of median length.
+    pub spans: Vec<Span>,
+}
+
 /// Times the steps of a session's plan as they follow each other in so many runs (at least one) on random input.
 ///
 /// # Errors
 /// If the plan does not take this batch, or there is no memory for it.
-pub fn step_times(session: &Session, batch: usize, runs: usize) -> Result<Vec<StepTime>, RunError> {
+pub fn profile(session: &Session, batch: usize, runs: usize) -> Result<Profile, RunError> {
     let plan = session.plan();
     let inputs = buffers::random_inputs(plan, batch, 0)?;
     let inputs: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
@@ -30,20 +43,33 @@ pub fn step_times(session: &Session, batch: usize, runs: usize) -> Result<Vec<St
     let mut outputs: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
     let mut workspace = session.measuring_workspace();
     let mut times = vec![Vec::with_capacity(runs); plan.steps.len()];
+    let mut whole = Vec::with_capacity(runs);
     let mut before = vec![0; plan.steps.len()];
     for run in 0..WARM_UP + runs.max(1) {
+        let start = Instant::now();
         session.run_into(&mut workspace, batch, &inputs, &mut outputs)?;
+        let time = start.elapsed().as_nanos() as u64;
         let total = workspace.step_nanoseconds().unwrap_or_default();
-        for ((times, total), before) in times.iter_mut().zip(&total).zip(&before) {
-            times.extend((run >= WARM_UP).then_some(total - before));
+        if run >= WARM_UP {
+            for ((times, total), before) in times.iter_mut().zip(&total).zip(&before) {
+                times.push(total - before);
+            }
+            whole.push((time, workspace.spans().unwrap_or_default()));
         }
         before = total;
     }
-    let of_step = |mut times: Vec<u64>| {
+    whole.sort_by_key(|(time, _)| *time);
+    let run = StepTime::of(whole.iter().map(|(time, _)| *time).collect());
+    let spans = whole.swap_remove(whole.len() / 2).1;
+    Ok(Profile { steps: times.into_iter().map(StepTime::of).collect(), run, spans })
+}
+
+impl StepTime {
+    /// Of the times of runs, at least one.
+    fn of(mut times: Vec<u64>) -> Self {
         times.sort_unstable();
-        StepTime { median: times[times.len() / 2], minimum: times[0] }
-    };
-    Ok(times.into_iter().map(of_step).collect())
+        Self { median: times[times.len() / 2], minimum: times[0] }
+    }
 }
 
 /// What bounds a step.
@@ -98,12 +124,17 @@ mod tests {
         let plan = compile_graph(rnc_ir::parse(text).unwrap(), &CompileOptions::default()).unwrap();
         let session = Session::new(plan, &Options::default()).unwrap();
         for batch in [1, 3] {
-            let times = step_times(&session, batch, 5).unwrap();
-            assert_eq!(times.len(), session.plan().steps.len());
-            assert!(times.iter().all(|time| 0 < time.minimum && time.minimum <= time.median), "{times:?}");
+            let Profile { steps, run, spans } = profile(&session, batch, 5).unwrap();
+            assert_eq!(steps.len(), session.plan().steps.len());
+            assert!(steps.iter().all(|time| 0 < time.minimum && time.minimum <= time.median), "{steps:?}");
+            assert!(run.minimum >= steps.iter().map(|time| time.minimum).sum(), "{run:?} {steps:?}");
+            assert!(
+                (0..steps.len()).all(|step| spans.iter().any(|span| span.step == step && span.tasks > 0)),
+                "{spans:?}"
+            );
         }
-        assert!(step_times(&session, 0, 5).is_err());
-        assert_eq!(step_times(&session, 1, 0).unwrap().len(), session.plan().steps.len());
+        assert!(profile(&session, 0, 5).is_err());
+        assert_eq!(profile(&session, 1, 0).unwrap().steps.len(), session.plan().steps.len());
     }
 
     #[test]

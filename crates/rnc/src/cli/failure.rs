@@ -60,6 +60,13 @@ impl Failure {
         Self { help: Some(help.into()), ..self }
     }
 
+    /// Names the file that it is about, unless the message does.
+    pub(crate) fn in_file(self, path: &Path) -> Self {
+        let path = path.display().to_string();
+        let message = if self.message.contains(&path) { self.message } else { format!("{path}: {}", self.message) };
+        Self { message, ..self }
+    }
+
     /// What the system said about a file. `verb` is "read" or "write".
     pub(crate) fn file(verb: &str, path: &Path, error: impl Display) -> Self {
         Self::failed(format!("cannot {verb} {}: {error}", path.display()))

@@ -16,6 +16,15 @@ pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     write(path, |file| file.write_all(bytes))
 }
 
+/// Writes data as JSON to a file, as [`write()`] does.
+pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), Failure> {
+    write(path, |file| {
+        let mut out = BufWriter::new(file);
+        serde_json::to_writer(&mut out, value)?;
+        out.flush()
+    })
+}
+
 /// Writes an array to an `.npy` file, as [`write()`] does.
 pub(crate) fn write_npy(path: &Path, array: &ndarray::ArrayD<f32>) -> Result<(), Failure> {
     use ndarray_npy::WriteNpyExt;

@@ -16,6 +16,7 @@ mod isa;
 mod opt;
 mod page;
 mod passes;
+mod profile;
 mod run;
 mod say;
 mod table;
@@ -59,6 +60,7 @@ enum Command {
     Compile(compile::Compile),
     Run(Box<run::Run>),
     Eval(eval::Eval),
+    Profile(profile::Profile),
     Inspect(inspect::Inspect),
     Opt(opt::Opt),
     Compare(compare::Compare),
@@ -79,6 +81,7 @@ impl Cli {
             Command::Compile(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Eval(command) => command.run(),
+            Command::Profile(command) => command.run(),
             Command::Inspect(command) => command.run(),
             Command::Opt(command) => command.run(),
             Command::Compare(command) => command.run(),

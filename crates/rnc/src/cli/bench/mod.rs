@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rnc::Isa;
-use rnc::plan::limits::MAX_BATCH;
 use rnc::statistics::Summary;
 
 use super::failure::{Failure, Kind};
+use super::profile::batch;
 use super::run::{positive, threads};
 use super::say;
 use counters::{Counters, Counts};
@@ -246,13 +246,6 @@ fn distinct(numbers: &[usize]) -> Vec<usize> {
         }
     }
     distinct
-}
-
-fn batch(text: &str) -> Result<usize, String> {
-    positive(text)
-        .ok()
-        .filter(|n| *n <= MAX_BATCH)
-        .ok_or_else(|| format!("`{text}` is not a number from 1 to {MAX_BATCH}"))
 }
 
 fn iterations(text: &str) -> Result<usize, String> {

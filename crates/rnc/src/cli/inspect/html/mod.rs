@@ -2,24 +2,23 @@
 
 mod layout;
 mod picture;
-mod profiled;
 mod statistics;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use rnc::passes::{Event, History, Origin, Report as Passes};
-use rnc::{CompileError, CompileOptions, Isa, Plan, Source};
+use rnc::{CompileError, CompileOptions, Isa, Plan, Session, Source};
 use serde::Serialize;
 
 use super::listed;
 use super::report::{self, Report};
 use crate::cli::failure::Failure;
 use crate::cli::page::Parts;
+use crate::cli::profile::Profiled;
 use crate::cli::run::{positive, threads};
 use crate::cli::{files, passes, say};
 use picture::{Picture, Weights};
-use profiled::Profiled;
 
 /// The page as a report file.
 #[derive(Debug, clap::Args)]
@@ -115,7 +114,8 @@ impl Html {
         report.memory = Some(report::memory(&plan));
         let isa = self.isa.unwrap_or_else(Isa::best);
         let options = rnc::Options { isa: Some(isa), threads: self.threads, ..rnc::Options::default() };
-        let profile = self.profile.then(|| Profiled::new(plan, &options, self.runs)).transpose()?;
+        let profile = || Profiled::new(&Session::new(plan, &options)?, None, self.runs);
+        let profile = self.profile.then(profile).transpose()?;
         PARTS.page(&Page { file, report, imported, optimized, passes, profile })
     }
 

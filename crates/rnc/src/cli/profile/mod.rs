@@ -1,0 +1,102 @@
+//! `rnc profile`.
+
+mod html;
+mod measure;
+mod report;
+mod trace;
+
+use std::path::PathBuf;
+
+use rnc::Isa;
+use rnc::plan::limits::MAX_BATCH;
+
+use super::failure::Failure;
+use super::run::{Loaded, load, positive, threads};
+use super::say::note;
+use super::{files, say};
+use trace::Trace;
+
+pub(crate) use measure::Profiled;
+
+const EXAMPLES: &str = "\
+Examples:
+  rnc profile resnet50.plan --threads 1                    the slowest steps first
+  rnc profile resnet50.plan --sort plan --batch 8          in the order of the plan
+  rnc profile resnet50.plan --trace run.json               for https://ui.perfetto.dev: what each thread did when
+  rnc profile resnet50.plan --html run.html                a page with the same, and a table to sort
+  RNC_PERF_MAP=1 perf record rnc bench resnet50.plan       names of generated code in perf report
+  RNC_GDB=1 gdb --args rnc run resnet50.plan cat.jpg       and in gdb's backtraces
+
+A step's roof is the shortest time that this machine allows for its arithmetic and its bytes (the roofline of Williams et al., 2009),
+by `rnc calibrate`, or measured now. Operations are counted as the model defines them: Winograd and Strassen do with fewer, and can be
+beyond 100 %; so can steps whose bytes come from a cache. tile: pixels × channels whose sums a kernel holds in registers.";
+
+/// Show how long each layer takes, and how near that is to what this machine can do.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Profile {
+    /// The plan, as `rnc compile` made it. It runs on random input.
+    plan: PathBuf,
+    /// Samples in each run; what the plan is for, or 1, if not given.
+    #[arg(short, long, value_name = "N", value_parser = batch)]
+    batch: Option<usize>,
+    /// Runs to take medians of.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = positive)]
+    runs: usize,
+    /// Order of the table.
+    #[arg(long, value_enum, default_value_t = Order::Time, conflicts_with = "json")]
+    sort: Order,
+    /// Only the first N rows of the table.
+    #[arg(long, value_name = "N", value_parser = positive, conflicts_with = "json")]
+    top: Option<usize>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Write a trace of the run of median length, with threads as rows, for Perfetto or chrome://tracing.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Write a page for the browser: what each thread did when, and a table to sort.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Instruction set: baseline, avx2 or avx512. The best one of this CPU if not given.
+    #[arg(long, env = "RNC_ISA", value_name = "ISA")]
+    isa: Option<Isa>,
+    /// Threads; all CPUs of this process if not given.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<usize>,
+}
+
+/// What rows are sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Order {
+    /// The slowest step first.
+    Time,
+    /// As steps follow each other.
+    Plan,
+}
+
+impl Profile {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        for target in self.trace.iter().chain(&self.html) {
+            files::check_target(target, [self.plan.as_path()])?;
+        }
+        let Loaded { session, .. } = load(&self.plan, self.isa, self.threads)?;
+        let profiled = Profiled::new(&session, self.batch, self.runs)?;
+        if let Some(path) = &self.trace {
+            files::write_json(path, &Trace::new(&profiled))?;
+            note(format!("wrote {}: open it at https://ui.perfetto.dev or chrome://tracing", path.display()));
+        }
+        if let Some(path) = &self.html {
+            files::write_bytes(path, html::page(&profiled)?.as_bytes())?;
+            note(format!("wrote {}", path.display()));
+        }
+        if self.json { say::json(&profiled) } else { say::data(&report::text(&profiled, self.sort, self.top)) }
+    }
+}
+
+pub(crate) fn batch(text: &str) -> Result<usize, String> {
+    positive(text)
+        .ok()
+        .filter(|n| *n <= MAX_BATCH)
+        .ok_or_else(|| format!("`{text}` is not a number from 1 to {MAX_BATCH}"))
+}
