@@ -5,13 +5,14 @@
 //! * [`Preprocess`] says what is done to pixels; [`preset`] has the usual kinds by name, and reads and writes them as text.
 //! * [`Preparer`] does it: resized with Pillow's antialiasing, cropped, normalised, planar or interleaved.
 //! * [`load()`] does all of that for many files on several threads, ahead of the model.
-//! * [`picture`] makes images for people to look at.
+//! * [`picture`] makes images for people to look at, [`heat`] paints maps over them.
 //! * [`labels`] has names of classes.
 
 #![forbid(unsafe_code)]
 
 mod decode;
 mod error;
+pub mod heat;
 pub mod labels;
 mod load;
 pub mod picture;

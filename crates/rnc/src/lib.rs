@@ -45,6 +45,7 @@ pub mod buffers;
 pub mod compare;
 mod compile;
 mod error;
+pub mod explain;
 pub mod lint;
 pub mod machine;
 mod outputs;

@@ -8,6 +8,7 @@ mod compile;
 mod cut;
 mod demo;
 mod eval;
+mod explain;
 mod failure;
 mod files;
 mod images;
@@ -60,6 +61,7 @@ enum Command {
     Compile(compile::Compile),
     Run(Box<run::Run>),
     Eval(eval::Eval),
+    Explain(explain::Explain),
     Profile(profile::Profile),
     Inspect(inspect::Inspect),
     Opt(opt::Opt),
@@ -80,6 +82,7 @@ impl Cli {
         match &self.command {
             Command::Compile(command) => command.run(),
             Command::Run(command) => command.run(),
+            Command::Explain(command) => command.run(),
             Command::Eval(command) => command.run(),
             Command::Profile(command) => command.run(),
             Command::Inspect(command) => command.run(),

@@ -1,0 +1,233 @@
+//! Class activation maps: where in an image a classifier sees a class.
+//!
+//! A classifier that ends with a global average pool and a linear layer computes the score of class `c` as `bias[c] + mean over p of sum over k of
+//! weight[c][k] · feature[k][p]`, with places `p` of the last feature map and channels `k`. The inner sum is the class activation map (Zhou, Khosla, Lapedriza,
+//! Oliva, Torralba: *Learning Deep Features for Discriminative Localization*, CVPR 2016): its mean is the score but for the bias. It is no estimate, and needs no gradient.
+
+use ndarray::{Array2, Array3, ArrayD};
+use rnc_plan::footprint;
+use rnc_plan::kernel::{Activation, BLOCK, Extent, Gemm, KernelSpec, Pool, PoolKind};
+use rnc_plan::{Operand, Plan, Step};
+use rnc_runtime::{InputViews, Observed, RunError, Session};
+
+/// Why there are no class activation maps of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no class activation map: {reason}; the model must end with a global average pool and a linear layer")]
+pub struct ExplainError {
+    reason: String,
+}
+
+/// Makes class activation maps of a session's classifier.
+#[derive(Clone)]
+pub struct Explainer {
+    session: Session,
+    /// The step that computes the last feature map.
+    features: usize,
+    extent: Extent,
+    classes: usize,
+    /// `[classes, channels]`.
+    weights: Array2<f32>,
+    bias: Vec<f32>,
+}
+
+/// What a classifier computed of a batch.
+#[derive(Clone, Debug)]
+pub struct Activations {
+    /// The model's outputs.
+    pub outputs: Vec<(String, ArrayD<f32>)>,
+    /// By sample: the last feature map, `[channels, height, width]`.
+    pub features: Vec<Array3<f32>>,
+}
+
+impl Explainer {
+    /// Finds the classifier at the end of a session's plan.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn new(session: &Session) -> Result<Self, ExplainError> {
+        let plan = session.plan();
+        let head = Head::find(plan).map_err(|reason| ExplainError { reason })?;
+        Ok(Self {
+            features: head.features,
+            extent: head.extent,
+            classes: head.gemm.out,
+            weights: head.weights(plan),
+            bias: head.bias(plan),
+            session: session.clone(),
+        })
+    }
+
+    /// How many classes there are.
+    pub const fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// What the mean of a class's map is off from its score.
+    ///
+    /// # Panics
+    /// If there is no such class.
+    pub fn bias(&self, class: usize) -> f32 {
+        self.bias[class]
+    }
+
+    /// Runs the model, and keeps its last feature map.
+    ///
+    /// # Errors
+    /// If the inputs do not fit, or there is no memory.
+    pub fn run(&self, inputs: &InputViews<'_>) -> Result<Activations, RunError> {
+        let Extent { channels, height, width } = self.extent;
+        let spec = &self.session.plan().steps[self.features].kernel;
+        let stride = footprint::operands(spec).map_or(0, |operands| operands[0].sample_stride);
+        let mut features = Vec::new();
+        let outputs = self.session.run_observed(inputs, &mut |observed: Observed<'_>| {
+            if observed.step == self.features {
+                features.extend((0..observed.samples).map(|sample| {
+                    let data = &observed.result[sample * stride..];
+                    let at = |(c, y, x): (usize, usize, usize)| {
+                        data[((c / BLOCK * height + y) * width + x) * BLOCK + c % BLOCK]
+                    };
+                    Array3::from_shape_fn((channels, height, width), at)
+                }));
+            }
+        })?;
+        Ok(Activations { outputs, features })
+    }
+
+    /// The activation map of a class on a feature map: `[height, width]`. Its mean is the class's score less [`Explainer::bias`], to rounding.
+    ///
+    /// # Panics
+    /// If there is no such class, or the features are another model's.
+    pub fn map(&self, features: &Array3<f32>, class: usize) -> Array2<f32> {
+        let Extent { channels, height, width } = self.extent;
+        assert_eq!(features.dim(), (channels, height, width), "the feature map's shape");
+        let weights = self.weights.row(class);
+        let at = |(y, x): (usize, usize)| {
+            let terms =
+                weights.iter().enumerate().map(|(k, weight)| f64::from(*weight) * f64::from(features[[k, y, x]]));
+            terms.sum::<f64>() as f32
+        };
+        Array2::from_shape_fn((height, width), at)
+    }
+}
+
+/// The end of a classifier.
+struct Head<'a> {
+    features: usize,
+    extent: Extent,
+    step: &'a Step,
+    gemm: &'a Gemm,
+}
+
+impl<'a> Head<'a> {
+    fn find(plan: &'a Plan) -> Result<Self, String> {
+        let is_gemm = |step: &&Step| matches!(step.kernel, KernelSpec::Gemm(_));
+        let linear = plan.steps.iter().rposition(|step| is_gemm(&step)).ok_or("there is no linear layer")?;
+        let step = &plan.steps[linear];
+        let KernelSpec::Gemm(gemm) = &step.kernel else { return Err("there is no linear layer".to_owned()) };
+        if gemm.activation != Activation::None {
+            return Err(format!("the linear layer `{}` has an activation", step.name));
+        }
+        let pool = writer(plan, linear, 1).ok_or_else(|| format!("`{}` does not follow a pool", step.name))?;
+        let KernelSpec::Pool(Pool { kind, input, output: [1, 1], window }) = plan.steps[pool].kernel else {
+            return Err(format!("`{}` before the linear layer is no global pool", plan.steps[pool].name));
+        };
+        if kind == PoolKind::Max || window.kernel != [input.height, input.width] || window.pad != [0, 0] {
+            return Err(format!("`{}` is no global average pool", plan.steps[pool].name));
+        }
+        let features = writer(plan, pool, 1).ok_or("the pool's source is the model's input")?;
+        Ok(Self { features, extent: input, step, gemm })
+    }
+
+    /// The numbers of the linear layer's operand with this index.
+    fn constant(&self, plan: &Plan, operand: usize) -> Vec<f32> {
+        let Operand::Constant(index) = self.step.operands[operand] else { return Vec::new() };
+        let constant = &plan.constants[index];
+        let bytes = &plan.data.bytes()[constant.offset..][..constant.bytes];
+        bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+    }
+
+    /// The weights, which lie in blocks of outputs, the features of a block one after the other.
+    fn weights(&self, plan: &Plan) -> Array2<f32> {
+        let packed = self.constant(plan, 2);
+        let Gemm { features, out, .. } = *self.gemm;
+        Array2::from_shape_fn((out, features), |(o, k)| packed[(o / BLOCK * features + k) * BLOCK + o % BLOCK])
+    }
+
+    fn bias(&self, plan: &Plan) -> Vec<f32> {
+        let mut bias = self.constant(plan, 3);
+        bias.truncate(self.gemm.out);
+        bias
+    }
+}
+
+/// The last step before `reader` that writes the buffer of one of its operands.
+fn writer(plan: &Plan, reader: usize, operand: usize) -> Option<usize> {
+    let buffer = plan.steps[reader].operands[operand];
+    let Operand::Buffer(_) = buffer else { return None };
+    plan.steps[..reader].iter().rposition(|step| step.operands[0] == buffer)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array4, Axis};
+
+    use super::*;
+    use crate::{CompileOptions, Options, compile_graph};
+
+    fn session(text: &str) -> Session {
+        let plan = compile_graph(rnc_ir::parse(text).unwrap(), &CompileOptions::default()).unwrap();
+        Session::new(plan, &Options::default()).unwrap()
+    }
+
+    /// 20 channels and 7 classes: neither fills a block.
+    const CLASSIFIER: &str = "graph @net(%x: f32[N,3,11,9]) -> (%p) {
+       @w = random(1) : f32[20,3,3,3]
+       @m = random(2) : f32[7,20]
+       @b = random(3) : f32[7]
+       %c = conv2d(%x, @w) {pad=1, stride=2}
+       %r = relu(%c)
+       %g = global_average_pool(%r)
+       %f = flatten(%g)
+       %y = gemm(%f, @m, @b) {transpose_b=true}
+       %p = softmax(%y)
+     }";
+
+    #[test]
+    fn the_mean_of_a_map_and_the_bias_are_the_score() {
+        for (text, probabilities) in [
+            (CLASSIFIER.to_owned(), true),
+            (CLASSIFIER.replace("(%p) {", "(%y) {").replace("%p = softmax(%y)", ""), false),
+        ] {
+            let session = session(&text);
+            let explainer = Explainer::new(&session).unwrap();
+            assert_eq!(explainer.classes(), 7);
+            let x =
+                Array4::from_shape_fn((3, 3, 11, 9), |(n, c, y, x)| ((n + 3 * c + y * x) % 7) as f32 - 3.0).into_dyn();
+            let Activations { outputs, features } = explainer.run(&[("x", x.view())]).unwrap();
+            assert_eq!((features.len(), features[0].dim()), (3, (20, 6, 5)));
+            for (features, row) in features.iter().zip(outputs[0].1.axis_iter(Axis(0))) {
+                let score = |class| explainer.map(features, class).mean().unwrap() + explainer.bias(class);
+                let scores: Vec<f32> = (0..7).map(score).collect();
+                let sum: f32 = scores.iter().map(|score| score.exp()).sum();
+                for (found, expected) in scores.iter().zip(row) {
+                    let found = if probabilities { found.exp() / sum } else { *found };
+                    // Sums of 20 · 30 terms in another order: some units in the last place.
+                    assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_ends_are_refused_and_the_step_is_named() {
+        let refused =
+            |from: &str, to: &str| Explainer::new(&session(&CLASSIFIER.replace(from, to))).err().unwrap().to_string();
+        let error = refused("global_average_pool", "global_max_pool");
+        assert!(error.contains("`g` is no global average pool"), "{error}");
+        let error = refused("%p = softmax(%y)", "%p = relu(%y)");
+        assert!(error.contains("`p` has an activation"), "{error}");
+        let session = session("graph @g(%x: f32[N,4]) -> (%y) { %y = relu(%x) }");
+        let error = Explainer::new(&session).err().unwrap().to_string();
+        assert!(error.contains("there is no linear layer"), "{error}");
+    }
+}
