@@ -3,7 +3,7 @@
 use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rnc_codegen::{Announce, Code, Isa, Request, Target};
 use rnc_plan::verify::VerifiedPlan;
@@ -77,7 +77,9 @@ impl Session {
     pub fn load(path: impl AsRef<Path>, options: &Options) -> Result<Self, LoadError> {
         let path = path.as_ref();
         let open = |error| LoadError::Open { path: path.to_owned(), error };
+        let start = Instant::now();
         let (plan, check) = OpenOptions::open_deferred(path).map_err(open)?;
+        log::info!("opened {} and verified its steps in {:.1?}", path.display(), start.elapsed());
         if thread_count(options) == 1 {
             check.run().map_err(open)?;
             return Self::verified(plan, options);
@@ -106,7 +108,9 @@ impl Session {
         let tuned = plan.tuning.measured.as_ref().is_some_and(|measured| measured.isa == isa.to_string());
         let tile = |step: &Step| step.choice.as_ref().and_then(|choice| choice.tile).filter(|_| tuned);
         let requests = plan.steps.iter().map(|step| Request { spec: &step.kernel, tile: tile(step), step: &step.name });
+        let start = Instant::now();
         let code = Code::announced(requests, Target { isa, threads }, options.announce)?;
+        log::info!("generated {isa} code of {} steps on {threads} threads in {:.1?}", plan.steps.len(), start.elapsed());
         let program = Arc::new(Program::new(plan, code));
         let shared = Shared { program, threads, spin: options.spin, idle: Mutex::new(Vec::new()) };
         let session = Self { shared: Arc::new(shared) };

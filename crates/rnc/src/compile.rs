@@ -133,11 +133,16 @@ fn compile_by(
     outputs::choose(&mut graph, &options.outputs)?;
     let lints = oddities.into_iter().map(Lint::from).chain(lint(&graph)).collect();
     let import = start.elapsed();
+    log::info!("imported `{}`: {} operators in {import:.1?}", graph.name(), operator_count(&graph));
     let (imported, operators) = (graph.to_string(), operator_count(&graph));
 
     let start = Instant::now();
     let passes = rnc_passes::optimize(&mut graph, &mut |_, _| {})?;
     let optimize = start.elapsed();
+    for entry in passes.log.entries() {
+        log::debug!("{entry}");
+    }
+    log::info!("optimized: {} operators in {optimize:.1?}", operator_count(&graph));
 
     let start = Instant::now();
     let listing = Listing { imported, optimized: graph.to_string() };
@@ -146,6 +151,10 @@ fn compile_by(
     let choices = LowerOptions { listing, producer: producer(), exact, machine: machine.clone(), tuner };
     let plan = Plan { images: options.images.clone(), ..lower(&verified, &choices)? };
     let times = Times { import, optimize, lower: start.elapsed() };
+    log::info!("lowered: {} steps in {:.1?}", plan.steps.len(), times.lower);
+    for step in &plan.steps {
+        log::debug!("step {}: {:?}", step.name, step.kernel);
+    }
     let operators = OperatorCounts { imported: operators, optimized: operator_count(&graph) };
     Ok(Compiled { plan, lints, passes, operators, times })
 }

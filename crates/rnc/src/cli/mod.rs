@@ -5,6 +5,7 @@ mod bisect;
 mod calibrate;
 mod compare;
 mod compile;
+mod completions;
 mod cut;
 mod demo;
 mod eval;
@@ -14,6 +15,8 @@ mod files;
 mod images;
 mod inspect;
 mod isa;
+mod logging;
+mod manual;
 mod opt;
 mod page;
 mod passes;
@@ -52,6 +55,9 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 unsupported model, 4 accuracy mismatch, 
 #[derive(Debug, Parser)]
 #[command(name = "rnc", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
+    /// Say on stderr what is done and how long it takes; -vv says more. RUST_LOG=rnc_runtime=debug,… says it of some parts alone.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
     #[command(subcommand)]
     command: Command,
 }
@@ -73,11 +79,14 @@ enum Command {
     Isa(isa::Isas),
     Calibrate(calibrate::Calibrate),
     Demo(demo::Demo),
+    Completions(completions::Completions),
+    Manual(manual::Manual),
 }
 
 impl Cli {
     /// Does what the command line says.
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        logging::start(self.verbose);
         cut::report_files_that_are_cut();
         match &self.command {
             Command::Compile(command) => command.run(),
@@ -95,6 +104,8 @@ impl Cli {
             Command::Isa(command) => command.run(),
             Command::Calibrate(command) => command.run(),
             Command::Demo(command) => command.run(),
+            Command::Completions(command) => command.run(),
+            Command::Manual(command) => command.run(),
         }
     }
 }
