@@ -6,6 +6,7 @@
 mod arena;
 pub mod error;
 mod lock;
+mod options;
 pub mod pool;
 mod run;
 mod running;
@@ -19,6 +20,7 @@ pub use error::{LoadError, RunError};
 pub use rnc_codegen::{Announce, Isa};
 pub use run::Observed;
 pub use running::Running;
-pub use session::{Options, Session, Workspace};
+pub use options::Options;
+pub use session::{Session, Workspace};
 pub use spans::Span;
 pub use tensors::{InputViews, OutputArrays};

@@ -5,37 +5,20 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rnc_codegen::{Announce, Code, Isa, Request, Target};
+use ndarray::{ArrayD, ArrayView, Dimension};
+use rnc_codegen::{Code, Isa, Request, Target};
 use rnc_plan::verify::VerifiedPlan;
 use rnc_plan::{OpenOptions, Plan, Step};
 
 use crate::arena::Arena;
 use crate::error::{LoadError, RunError};
 use crate::lock;
+use crate::options::Options;
 use crate::pool;
 use crate::run::{Observed, Program, Run, Tensors};
 use crate::running::{Call, Running};
 use crate::spans::{Recorder, Span};
 use crate::tensors::{self, Given, InputViews, OutputArrays};
-
-/// How a session runs.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Instruction set; the best of this CPU if not given.
-    pub isa: Option<Isa>,
-    /// Threads; those that affinity and control groups allow if not given.
-    pub threads: Option<usize>,
-    /// How long idle workers look for the next run before they sleep.
-    pub spin: Duration,
-    /// Whether profilers or debuggers are told what generated functions are called; what `RNC_PERF_MAP` and `RNC_GDB` say if not given.
-    pub announce: Announce,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { isa: None, threads: None, spin: pool::DEFAULT_SPIN, announce: Announce::from_environment() }
-    }
-}
 
 /// A loaded plan: its code and weights. Shared freely between threads; runs at the same time share everything but their workspaces. A clone is the same session.
 #[derive(Clone)]
@@ -80,7 +63,7 @@ impl Session {
         let start = Instant::now();
         let (plan, check) = OpenOptions::open_deferred(path).map_err(open)?;
         log::info!("opened {} and verified its steps in {:.1?}", path.display(), start.elapsed());
-        if thread_count(options) == 1 {
+        if options.thread_count() == 1 {
             check.run().map_err(open)?;
             return Self::verified(plan, options);
         }
@@ -103,7 +86,7 @@ impl Session {
 
     fn verified(plan: VerifiedPlan, options: &Options) -> Result<Self, LoadError> {
         let isa = options.isa.unwrap_or_else(Isa::best);
-        let threads = thread_count(options);
+        let threads = options.thread_count();
         // Tiles were measured for one instruction set; another one has tiles of its own.
         let tuned = plan.tuning.measured.as_ref().is_some_and(|measured| measured.isa == isa.to_string());
         let tile = |step: &Step| step.choice.as_ref().and_then(|choice| choice.tile).filter(|_| tuned);
@@ -166,6 +149,22 @@ impl Session {
         let mut call = self.call(Given::new(self.plan(), inputs)?)?;
         call.run();
         call.finish()
+    }
+
+    /// Runs a model with one input and one output on a tensor of any number of dimensions.
+    ///
+    /// # Errors
+    /// As [`Session::run`]; if the model has other inputs or outputs.
+    pub fn run_one<D: Dimension>(&self, input: ArrayView<'_, f32, D>) -> Result<ArrayD<f32>, RunError> {
+        let plan = self.plan();
+        let [port] = plan.inputs.as_slice() else {
+            return Err(RunError::Count { what: "inputs", expected: plan.inputs.len(), found: 1 });
+        };
+        let [_] = plan.outputs.as_slice() else {
+            return Err(RunError::Count { what: "outputs", expected: plan.outputs.len(), found: 1 });
+        };
+        let mut outputs = self.run(&[(port.name.as_str(), input.into_dyn())])?;
+        Ok(outputs.swap_remove(0).1)
     }
 
     /// Starts a run as [`Session::run`] does it, but on a thread of its own and on copies of the inputs. The run is cancelled when what it gives is dropped.
@@ -262,10 +261,6 @@ impl Session {
     }
 }
 
-fn thread_count(options: &Options) -> usize {
-    options.threads.unwrap_or_else(pool::default_threads).clamp(1, pool::MAX_THREADS)
-}
-
 #[cfg(test)]
 mod tests {
     use rnc_plan::images::Images;
@@ -319,7 +314,7 @@ mod tests {
             assert_eq!(workspace.spans(), Some(vec![]));
             let (input, mut output) = ([1.0; 8], [0.0; 8]);
             for batch in [4, 1] {
-                let start = std::time::Instant::now();
+                let start = Instant::now();
                 let (input, output) = (&input[..2 * batch], &mut output[..2 * batch]);
                 session.run_into(&mut workspace, batch, &[input], &mut [output]).unwrap();
                 let whole = start.elapsed().as_nanos() as u64;

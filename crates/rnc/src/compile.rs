@@ -1,6 +1,5 @@
 //! From a model to its plan: import, verify, optimize, lower.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -8,32 +7,16 @@ use rnc_ir::{Graph, Op};
 use rnc_lower::{LowerOptions, Tuner, lower};
 use rnc_onnx::{ImportOptions, Oddity};
 use rnc_passes::Report;
-use rnc_plan::images::Images;
-use rnc_plan::{Listing, Machine, Plan};
+use rnc_plan::{Listing, Plan};
 
 use crate::error::{CompileError, WritePlanError};
 use crate::lint::{Lint, lint};
-use crate::outputs::{self, Outputs};
+use crate::options::CompileOptions;
+use crate::outputs;
 use crate::tune::HostTuner;
 
 /// File name extension of graphs in the text syntax; any other file is an ONNX model.
 const GRAPH_EXTENSION: &str = "rnc";
-
-/// What can be chosen about a compilation.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CompileOptions {
-    /// Sizes of an ONNX model's symbolic dimensions by name, as in `--dim N=4`. A dimension without a name is called `input[axis]`. The
-    /// leading dimension of an input stays open (and is the batch of each run) unless it has a size here.
-    pub dims: BTreeMap<String, usize>,
-    /// Only algorithms that compute the sums that the model says: slower, and as accurate as `f32` sums are.
-    pub exact: bool,
-    /// What the plan computes.
-    pub outputs: Outputs,
-    /// The machine that the times are estimated for by which algorithms are chosen.
-    pub machine: Machine,
-    /// How images become samples, and names of classes: what the plan tells its users.
-    pub images: Images,
-}
 
 /// What is to be compiled.
 #[derive(Clone, Debug)]

@@ -42,22 +42,25 @@
 
 pub mod bisect;
 pub mod buffers;
+pub mod classes;
 pub mod compare;
 mod compile;
 mod error;
 pub mod explain;
 pub mod lint;
 pub mod machine;
+mod options;
 mod outputs;
 pub mod profile;
 pub mod statistics;
 mod tune;
 
 pub use compile::{
-    CompileOptions, Compiled, OperatorCounts, Source, Times, compile, compile_file, compile_graph, compile_tuned,
+    Compiled, OperatorCounts, Source, Times, compile, compile_file, compile_graph, compile_tuned,
     import_file, write_plan,
 };
 pub use error::{CompileError, WritePlanError};
+pub use options::CompileOptions;
 pub use outputs::{OutputError, Outputs};
 pub use rnc_image as image;
 pub use rnc_ir as ir;

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ndarray::{Array4, ArrayD};
+use rnc::classes::best;
 use rnc::{CompileOptions, Isa, Source};
 use rnc_zoo::ZooOptions;
 
 use super::compile::summary;
 use super::failure::Failure;
 use super::files;
-use super::images::classify;
 use super::run::{self, Loaded, Measured, Samples, guesses_text, measure};
 use super::say::{ms, note, shell, size};
 use super::table::{Column, Table};
@@ -106,7 +106,7 @@ fn run(files: &Files, image: &ArrayD<f32>) -> Result<(), Failure> {
         if let Some((_, scores)) = outputs.first() {
             note("top 5 (the weights are random, so this is no answer to what is on the image):");
             let scores: Vec<f32> = scores.iter().copied().collect();
-            note(guesses_text(&classify(&scores, 5, None)).trim_end());
+            note(guesses_text(&best(&scores, 5, None)).trim_end());
         }
     }
     Ok(())

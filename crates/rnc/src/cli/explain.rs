@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use ndarray::Array2;
+use rnc::classes::probabilities;
 use rnc::explain::{Activations, Explainer};
 use rnc::image::{Preparer, RgbImage, Source, heat, picture};
 use rnc::{Isa, Session};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::images::{self, ImageOptions, PREPROCESSING, Scores, Stream, StreamOptions, probabilities};
+use super::images::{self, ImageOptions, PREPROCESSING, Scores, Stream, StreamOptions};
 use super::run::{Loaded, load, none_read, percent, printable, threads};
 use super::say::{json, note};
 use super::{files, say};

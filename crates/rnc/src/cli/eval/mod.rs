@@ -8,10 +8,11 @@ mod tally;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use rnc::classes::probabilities;
 use rnc::{Isa, Session};
 
 use super::failure::Failure;
-use super::images::{ImageOptions, PREPROCESSING, Scores, Stream, StreamOptions, probabilities};
+use super::images::{ImageOptions, PREPROCESSING, Scores, Stream, StreamOptions};
 use super::run::{Loaded, all_read, load, none_read, positive, run_samples, threads};
 use super::say::{json, note};
 use super::{files, say};

@@ -1,6 +1,6 @@
 //! What commands that take images have in common: options, files, runs in batches, classes.
 
-mod classify;
+mod scores;
 mod sources;
 mod stream;
 
@@ -13,7 +13,7 @@ use rnc::image::{Preprocess, labels, preset};
 use super::failure::{Failure, Kind};
 use super::say::note;
 
-pub(crate) use classify::{Guess, Scores, classify, probabilities};
+pub(crate) use scores::Scores;
 pub(crate) use sources::{in_folder, sources};
 pub(crate) use stream::{Stream, StreamOptions};
 

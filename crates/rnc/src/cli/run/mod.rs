@@ -9,12 +9,13 @@ mod tensors;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rnc::classes::{Guess, best};
 use rnc::image::Source;
 use rnc::{Isa, Options, Session};
 
 use super::failure::{Failure, Kind};
 use super::files;
-use super::images::{self, Guess, ImageOptions, PREPROCESSING, Scores, Stream, StreamOptions, classify};
+use super::images::{self, ImageOptions, PREPROCESSING, Scores, Stream, StreamOptions};
 use super::say::note;
 use measure::Collector;
 use report::{Format, Report};
@@ -163,7 +164,7 @@ impl Run {
         let top = self.top.unwrap_or(5);
         let classes = || {
             let scores = Scores::find(&measured.outputs, labels)?;
-            Ok(scores.rows().map(|row| classify(&row, top, labels)).collect())
+            Ok(scores.rows().map(|row| best(&row, top, labels)).collect())
         };
         match (self.top.is_some() || self.prepare.labels.is_some() || self.csv, self.images.is_empty()) {
             (true, _) => classes().map(Some),

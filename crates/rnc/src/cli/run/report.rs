@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use ndarray::ArrayD;
 use rnc::Session;
+use rnc::classes::Guess;
 use serde::Serialize;
 
 use super::super::failure::Failure;
 use super::super::say::{self, ms, note};
 use super::super::table::{Column, Table};
-use super::{Guess, Measured, Statistics};
+use super::{Measured, Statistics};
 
 /// Everything there is to say about a run.
 pub(super) struct Report<'a> {
