@@ -17,10 +17,10 @@ mod tensors;
 mod width;
 
 pub use error::{LoadError, RunError};
+pub use options::Options;
 pub use rnc_codegen::{Announce, Isa};
 pub use run::Observed;
 pub use running::Running;
-pub use options::Options;
 pub use session::{Session, Workspace};
 pub use spans::Span;
 pub use tensors::{InputViews, OutputArrays};

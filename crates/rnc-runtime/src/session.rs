@@ -93,7 +93,11 @@ impl Session {
         let requests = plan.steps.iter().map(|step| Request { spec: &step.kernel, tile: tile(step), step: &step.name });
         let start = Instant::now();
         let code = Code::announced(requests, Target { isa, threads }, options.announce)?;
-        log::info!("generated {isa} code of {} steps on {threads} threads in {:.1?}", plan.steps.len(), start.elapsed());
+        log::info!(
+            "generated {isa} code of {} steps on {threads} threads in {:.1?}",
+            plan.steps.len(),
+            start.elapsed()
+        );
         let program = Arc::new(Program::new(plan, code));
         let shared = Shared { program, threads, spin: options.spin, idle: Mutex::new(Vec::new()) };
         let session = Self { shared: Arc::new(shared) };

@@ -56,8 +56,8 @@ pub mod statistics;
 mod tune;
 
 pub use compile::{
-    Compiled, OperatorCounts, Source, Times, compile, compile_file, compile_graph, compile_tuned,
-    import_file, write_plan,
+    Compiled, OperatorCounts, Source, Times, compile, compile_file, compile_graph, compile_tuned, import_file,
+    write_plan,
 };
 pub use error::{CompileError, WritePlanError};
 pub use options::CompileOptions;

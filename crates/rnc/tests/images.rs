@@ -189,3 +189,24 @@ fn an_explanation_is_a_picture_whose_numbers_add_up_to_the_score() {
     );
     rnc(&["explain", &plan, &cat]).exits(2);
 }
+
+/// Runs an example, which `cargo test` has built beside the tests.
+fn example(name: &str, arguments: &[&str]) -> Finished {
+    let folder = std::path::Path::new(support::RNC).parent().unwrap().join("examples");
+    support::finish(support::of_nobody(std::process::Command::new(folder.join(name)).args(arguments)))
+}
+
+#[test]
+fn the_examples_do_what_they_say() {
+    let folder = photographs();
+    let (plan, cat) = (labelled(&folder), folder.path("cat/0.png"));
+    let classified = example("classify", &[&plan, &cat]).succeeds().stdout;
+    let best = &answers(&rnc(&["run", &plan, &cat, "--json"]).succeeds())[0].1;
+    assert!(classified.lines().nth(1).unwrap().ends_with(best["label"].as_str().unwrap()), "{classified}");
+    let found = example("search", &[&fixture().model, &folder.path("cat"), &cat]).succeeds().stdout;
+    assert!(found.starts_with("1.0000  ") && found.lines().next().unwrap().ends_with("cat/0.png"), "{found}");
+    let rounded = example("custom_pass", &[&fixture().model]).succeeds().stdout;
+    assert!(rounded.starts_with("21 constants rounded") && rounded.contains("off by "), "{rounded}");
+    let served = example("service", &[&plan, "3", "5"]).succeeds().stdout;
+    assert!(served.starts_with("15 answers"), "{served}");
+}

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::CommandFactory;
 
+use super::Cli;
 use super::failure::Failure;
 use super::say::note;
-use super::Cli;
 
 const EXAMPLES: &str = "\
 Examples:
