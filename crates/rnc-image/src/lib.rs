@@ -23,6 +23,6 @@ mod resize;
 pub use decode::decode;
 pub use error::{DecodeError, LoadError, PrepareError};
 pub use image::RgbImage;
-pub use load::{Batch, Source, load};
+pub use load::{Batch, Source, Workers, load};
 pub use prepare::{Axes, ImageInput, Preparer};
 pub use rnc_plan::images::{Channels, Images, Interpolation, Preprocess, Resize, Size};

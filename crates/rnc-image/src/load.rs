@@ -64,18 +64,40 @@ pub struct Batch {
     pub samples: Vec<f32>,
 }
 
-/// Decodes and prepares images on so many threads, in batches of so many (the last one may be smaller), and hands them to `take` in order, on the calling
-/// thread. A few batches are made ahead. Stops early where `take` gives an error.
+/// Who makes samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// So many threads, a batch ahead of whoever takes them: for CPUs that the taker leaves free.
+    Ahead(usize),
+    /// So many threads, while the taker waits: where it uses all CPUs, threads beside its own would only be in the way of these.
+    Between(usize),
+}
+
+/// Decodes and prepares images in batches of so many (the last one may be smaller), and hands them to `take` in order, on the calling thread. Stops early where
+/// `take` gives an error.
 ///
 /// # Errors
 /// What `take` gives.
 pub fn load<E>(
     sources: &[Source],
     preparer: &Preparer,
-    (batch, threads): (usize, usize),
+    (batch, workers): (usize, Workers),
     take: &mut dyn FnMut(Batch) -> Result<(), E>,
 ) -> Result<(), E> {
-    let batches: Vec<&[Source]> = sources.chunks(batch.max(1)).collect();
+    let batches: Vec<(usize, &[Source])> =
+        sources.chunks(batch.max(1)).enumerate().map(|(i, part)| (i * batch.max(1), part)).collect();
+    match workers {
+        Workers::Ahead(threads) => ahead(&batches, preparer, threads, take),
+        Workers::Between(threads) => batches.into_iter().try_for_each(|batch| take(shared(batch, preparer, threads))),
+    }
+}
+
+fn ahead<E>(
+    batches: &[(usize, &[Source])],
+    preparer: &Preparer,
+    threads: usize,
+    take: &mut dyn FnMut(Batch) -> Result<(), E>,
+) -> Result<(), E> {
     let threads = threads.clamp(1, batches.len().max(1));
     std::thread::scope(|scope| {
         // Each thread makes every batch that it gets by itself; its channel keeps it one batch ahead of being taken. Which thread makes which batch is
@@ -83,10 +105,9 @@ pub fn load<E>(
         let receivers: Vec<Receiver<Batch>> = (0..threads)
             .map(|thread| {
                 let (sender, receiver) = sync_channel(1);
-                let batches = &batches;
                 scope.spawn(move || {
-                    for (index, sources) in batches.iter().enumerate().skip(thread).step_by(threads) {
-                        if sender.send(make(index * batch.max(1), sources, preparer)).is_err() {
+                    for (first, sources) in batches.iter().skip(thread).step_by(threads) {
+                        if sender.send(make(*first, sources, preparer)).is_err() {
                             // Nobody takes any more.
                             return;
                         }
@@ -101,6 +122,21 @@ pub fn load<E>(
         }
         Ok(())
     })
+}
+
+/// A batch of which each thread makes a part.
+fn shared((first, sources): (usize, &[Source]), preparer: &Preparer, threads: usize) -> Batch {
+    let part = sources.len().div_ceil(threads.max(1)).max(1);
+    let parts: Vec<Batch> = std::thread::scope(|scope| {
+        let parts: Vec<_> = sources.chunks(part).map(|part| scope.spawn(move || make(first, part, preparer))).collect();
+        parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    let mut whole = Batch { first, errors: Vec::new(), samples: Vec::new() };
+    for mut part in parts {
+        whole.errors.append(&mut part.errors);
+        whole.samples.append(&mut part.samples);
+    }
+    whole
 }
 
 fn make(first: usize, sources: &[Source], preparer: &Preparer) -> Batch {
@@ -140,9 +176,10 @@ mod tests {
     #[test]
     fn batches_come_in_order_whatever_the_threads() {
         let sources: Vec<Source> = (0..23).map(png).collect();
-        for threads in [1, 2, 3, 64] {
+        let all = [1, 2, 3, 64].into_iter().flat_map(|threads| [Workers::Ahead(threads), Workers::Between(threads)]);
+        for workers in all {
             let mut seen = Vec::new();
-            let taken: Result<(), Infallible> = load(&sources, &preparer(), (5, threads), &mut |batch| {
+            let taken: Result<(), Infallible> = load(&sources, &preparer(), (5, workers), &mut |batch| {
                 assert_eq!(batch.first, seen.len());
                 assert!(batch.errors.iter().all(Option::is_none));
                 seen.extend(batch.samples.chunks_exact(12).map(|sample| sample[0] as usize));
@@ -159,7 +196,8 @@ mod tests {
         let missing = Source::File("/nowhere/y.jpg".into());
         let mut batches = Vec::new();
         let all = [png(7), broken, missing, png(9)];
-        load(&all, &preparer(), (4, 1), &mut |batch| Ok::<_, Infallible>(batches.push(batch))).unwrap();
+        load(&all, &preparer(), (4, Workers::Between(3)), &mut |batch| Ok::<_, Infallible>(batches.push(batch)))
+            .unwrap();
         let errors: Vec<_> = batches[0].errors.iter().map(|error| error.as_ref().map(ToString::to_string)).collect();
         assert!(errors[0].is_none() && errors[3].is_none());
         assert!(errors[1].as_ref().unwrap().starts_with("x.png: not an image"), "{errors:?}");
@@ -171,7 +209,7 @@ mod tests {
     fn an_error_of_the_taker_ends_the_work() {
         let sources: Vec<Source> = (0..100).map(png).collect();
         let mut taken = 0;
-        let result = load(&sources, &preparer(), (1, 3), &mut |_| {
+        let result = load(&sources, &preparer(), (1, Workers::Ahead(3)), &mut |_| {
             taken += 1;
             if taken == 4 { Err("enough") } else { Ok(()) }
         });

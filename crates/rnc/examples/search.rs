@@ -9,7 +9,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array1, Array2};
-use rnc::image::{Batch, ImageInput, Preparer, Source, load, preset};
+use rnc::image::{Batch, ImageInput, Preparer, Source, Workers, load, preset};
 use rnc::{CompileOptions, Options, Outputs, Session};
 
 /// Images in one run.
@@ -56,8 +56,8 @@ fn embed(session: &Session, files: &[PathBuf]) -> Result<Array2<f32>, Box<dyn Er
     let sources: Vec<Source> = files.iter().cloned().map(Source::File).collect();
     let features = plan.outputs[0].dims.iter().product();
     let mut vectors = Vec::new();
-    // A thread decodes the next batch while this one runs.
-    load(&sources, &preparer, (BATCH, 1), &mut |batch: Batch| -> Result<(), Box<dyn Error>> {
+    // Two threads decode a batch before it runs.
+    load(&sources, &preparer, (BATCH, Workers::Between(2)), &mut |batch: Batch| -> Result<(), Box<dyn Error>> {
         if let Some(error) = batch.errors.into_iter().flatten().next() {
             return Err(error.into());
         }

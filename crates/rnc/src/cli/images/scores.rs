@@ -6,8 +6,6 @@ use super::super::failure::Failure;
 
 /// The scores of classes among a model's outputs.
 pub(crate) struct Scores<'a> {
-    /// The output's name.
-    pub name: &'a str,
     /// `[N, classes]`, perhaps with axes of 1.
     array: &'a ArrayD<f32>,
 }
@@ -26,7 +24,7 @@ impl<'a> Scores<'a> {
                 Failure::failed(message).with_help("take the outputs as they are: rnc run PLAN … --save FILE.npz")
             );
         };
-        let scores = Self { name, array };
+        let scores = Self { array };
         if let Some(labels) = labels
             && labels.len() != scores.classes()
         {
@@ -63,7 +61,7 @@ mod tests {
             ("scores".to_owned(), array![[[[1.0f32]], [[5.0]]]].into_dyn()),
         ];
         let scores = Scores::find(&outputs, None).unwrap();
-        assert_eq!((scores.name, scores.classes()), ("scores", 2));
+        assert_eq!(scores.classes(), 2);
         assert_eq!(scores.rows().collect::<Vec<_>>(), [[1.0, 5.0]]);
         let error = Scores::find(&outputs, Some(&["one".to_owned()])).err().unwrap().to_string();
         assert_eq!(error, "there are 1 labels, but output `scores` has 2 classes");

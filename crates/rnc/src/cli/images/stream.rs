@@ -1,9 +1,11 @@
 //! Image files through a session, in batches.
 
+use std::num::NonZero;
+
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::ArrayD;
 use rnc::Session;
-use rnc::image::{Batch, ImageInput, Preparer, Preprocess, Source, load};
+use rnc::image::{Batch, ImageInput, Preparer, Preprocess, Source, Workers, load};
 use rnc::plan;
 
 use super::super::failure::Failure;
@@ -66,7 +68,7 @@ impl<'a> Stream<'a> {
         let batch = fixed.or(self.batch).unwrap_or(MAX_BATCH);
         let progress = progress(self.sources.len());
         let mut unreadable = 0;
-        load(self.sources, &self.preparer, (batch, decoders()), &mut |batch: Batch| {
+        load(self.sources, &self.preparer, (batch, workers(self.session.threads())), &mut |batch: Batch| {
             let images = batch.errors.len();
             for error in batch.errors.iter().flatten() {
                 unreadable += 1;
@@ -105,9 +107,14 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// Threads that decode images beside those that run the model: one image of a photograph's size takes a tenth of the time that two threads run ResNet-50.
-fn decoders() -> usize {
-    std::thread::available_parallelism().map_or(1, |cpus| (cpus.get() / 4).max(1))
+/// Who decodes images for a session of so many threads: those CPUs that it leaves free, or all of them between its runs. Two threads decode and prepare
+/// photographs some ten times as fast as they run ResNet-50.
+fn workers(threads: usize) -> Workers {
+    let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
+    match cpus.saturating_sub(threads) {
+        0 => Workers::Between(cpus),
+        free => Workers::Ahead(free.min(threads.div_ceil(4))),
+    }
 }
 
 /// A progress bar on stderr if there are many images and somebody watches.
