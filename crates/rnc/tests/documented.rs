@@ -89,7 +89,7 @@ fn workplace() -> Folder {
     for name in ["models", "tests", "crates", "docs", "book.toml"] {
         std::os::unix::fs::symlink(root().join(name), folder.path(name)).unwrap();
     }
-    for (i, class) in ["cat", "dog"].into_iter().enumerate() {
+    for (i, class) in ["tabby", "beagle"].into_iter().enumerate() {
         fs::create_dir_all(folder.path(&format!("photos/{class}"))).unwrap();
         for n in 0..3u32 {
             let pixel =
@@ -99,8 +99,8 @@ fn workplace() -> Folder {
         }
     }
     // Decoders look at what is in a file, not at its name.
-    fs::copy(folder.path("photos/cat/0.png"), folder.path("photo.jpg")).unwrap();
-    fs::copy(folder.path("photos/dog/0.png"), folder.path("photos/dog/3.jpg")).unwrap();
+    fs::copy(folder.path("photos/tabby/0.png"), folder.path("photo.jpg")).unwrap();
+    fs::copy(folder.path("photos/beagle/0.png"), folder.path("photos/beagle/3.jpg")).unwrap();
     folder
 }
 
