@@ -187,8 +187,8 @@ mod tests {
        %c = conv2d(%x, @w) {pad=1, stride=2}
        %r = relu(%c)
        %g = global_average_pool(%r)
-       %f = flatten(%g)
-       %y = gemm(%f, @m, @b) {transpose_b=true}
+       %f = reshape(%g) {shape=[N,20]}
+       %y = gemm(%f, @m, bias=@b) {trans_b=true}
        %p = softmax(%y)
      }";
 
