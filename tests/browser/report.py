@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Look at the page of `rnc inspect --html` as a person does:  tests/browser/report.py [TEST...]
+"""Look at the pages of `rnc inspect`, `rnc profile` and `rnc eval` as a person does:  tests/browser/report.py [TEST...]
 
 Headless Chromium opens pages that the release binary writes; Selenium clicks, types, drags and reads. Needs the packages of
 tests/browser/requirements.txt and Debian's chromium and chromium-driver. REPORT_PICTURES=DIR keeps pictures of what was seen.
@@ -26,6 +26,7 @@ ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic"
              "--disable-component-update", "--disable-sync", "--window-size=1400,900"]
 # A name that ends a script, and letters that the text syntax quotes.
 ODD = '</script><b>"a\\b'
+ODD_CLASS = "<b>dog & friends"
 ODD_GRAPH = r"""graph @"<i>net</i>"(%x: f32[N,4]) -> (%"</script><b>\"a\\b" as "out & <out>") {
   @w = random(1) : f32[4,8]
   %t = tanh(%x)
@@ -41,6 +42,14 @@ def rnc(*arguments):
     return done.stdout
 
 
+def picture(path, colour):
+    """Writes 64×64 pixels of one colour as a BMP file."""
+    red, green, blue = colour
+    header = b"BM" + (54 + 64 * 64 * 3).to_bytes(4, "little") + bytes(4) + (54).to_bytes(4, "little")
+    about = b"".join(n.to_bytes(4, "little") for n in (40, 64, 64)) + (1).to_bytes(2, "little") + (24).to_bytes(2, "little") + bytes(24)
+    path.write_bytes(header + about + bytes([blue, green, red]) * (64 * 64))
+
+
 def transform(text):
     """x, y and scale of the drawing."""
     return [float(number) for number in re.findall(r"-?[\d.]+(?:e-?\d+)?", text)]
@@ -51,14 +60,21 @@ class Report(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
         folder = Path(cls.folder.name)
-        cls.model, cls.plan, cls.profiled, cls.of_plan, cls.odd, cls.large = (
-            folder / name for name in ("resnet18.onnx", "resnet18.plan", "model.html", "plan.html", "odd.html", "large.html"))
+        cls.model, cls.plan, cls.profiled, cls.of_plan, cls.odd, cls.large, cls.timeline, cls.evaluation = (
+            folder / name for name in ("resnet18.onnx", "resnet18.plan", "model.html", "plan.html", "odd.html", "large.html", "timeline.html", "evaluation.html"))
         rnc("zoo", "resnet18", "-o", cls.model, "--size", "64", "--classes", "10")
         rnc("compile", cls.model, "-o", cls.plan)
         rnc("inspect", cls.model, "--html", cls.profiled, "--profile", "--threads", "1", "--runs", "5")
         rnc("inspect", cls.plan, "--html", cls.of_plan)
         (folder / "odd.rnc").write_text(ODD_GRAPH)
         rnc("inspect", folder / "odd.rnc", "--html", cls.odd)
+        rnc("profile", cls.plan, "--threads", "2", "--runs", "5", "--html", cls.timeline)
+        for i, name in enumerate(["cat", ODD_CLASS]):
+            (folder / "photos" / name).mkdir(parents=True)
+            for n in range(4):
+                picture(folder / "photos" / name / f"{n}.bmp", (60 * n, 90 * i, 255 - 60 * n))
+        (folder / "labels.txt").write_text("\n".join([f"thing {n}" for n in range(8)] + ["cat", ODD_CLASS]))
+        rnc("eval", cls.plan, folder / "photos", "--labels", folder / "labels.txt", "--preprocess", "imagenet", "--html", cls.evaluation)
         options = webdriver.ChromeOptions()
         options.binary_location = "/usr/bin/chromium"
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
@@ -109,7 +125,7 @@ class Report(unittest.TestCase):
         return self.one("#details h2").text
 
     def test_a_page_asks_the_network_for_nothing(self):
-        for page in (self.profiled, self.of_plan):
+        for page in (self.profiled, self.of_plan, self.timeline, self.evaluation):
             self.open(page)
             self.assertEqual(self.script("return performance.getEntriesByType('resource').length"), 0)
             self.assertNotRegex(page.read_text().replace("http://www.w3.org/2000/svg", ""), r"https?://")
@@ -243,6 +259,33 @@ class Report(unittest.TestCase):
         self.assertEqual(self.selected(), ODD)
         self.assertIn("out & <out>", self.one("#details").text)
         self.assertEqual(self.all("b, i"), self.all("#details b"))
+
+    def test_a_timeline_has_a_row_for_each_thread_and_zooms(self):
+        self.open(self.timeline)
+        steps, spans = self.page["profile"]["steps"], self.page["spans"]
+        self.assertEqual(len(self.all("#steps tbody tr")), len(steps))
+        worked = [span for span in spans if span["tasks"] > 0]
+        self.assertEqual(len(self.all("#timeline .work")), len(worked))
+        self.assertIn("thread 1", self.seen("#timeline text"))
+        slowest = max(steps, key=lambda step: step["median_us"])
+        self.assertEqual(self.one("#steps tbody tr td:nth-child(2)").text, slowest["name"])
+        # Over the bars a picture as wide as the page; its left half is half of the time.
+        chart = self.one("#timeline")
+        ActionChains(self.browser).move_to_element_with_offset(chart, -300, 0).click_and_hold().move_by_offset(250, 0).release().perform()
+        self.assertLess(len(self.all("#timeline .work")), len(worked))
+        ActionChains(self.browser).double_click(chart).perform()
+        self.assertEqual(len(self.all("#timeline .work")), len(worked))
+
+    def test_an_evaluation_shows_its_mistakes_and_says_what_was_taken_for_what(self):
+        self.open(self.evaluation)
+        report = self.page["report"]
+        self.assertEqual(len(self.all("figure img")), min(10, report["images"] - report["top1"]))
+        self.assertTrue(all(self.script("return [...document.images].map((each) => each.complete && each.naturalWidth > 0)")))
+        self.assertEqual(self.all("b"), [])
+        self.assertIn(ODD_CLASS, " ".join(self.seen("#classes td")))
+        cell = self.all("#matrix .cell")[0]
+        ActionChains(self.browser).move_to_element(cell).perform()
+        self.assertIn(" taken for ", self.one("#hover").text)
 
     def test_resnet152_is_there_at_once_and_moves_smoothly(self):
         model = ROOT / "models/downloaded/zoo/resnet152.onnx"

@@ -12,7 +12,10 @@ models/fetch.sh, the packages from tests/ort/requirements.txt. Why 1e-4, and wha
 tests/ort/README.md.
 """
 import argparse
+import json
 import sys
+import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -76,8 +79,8 @@ class Comparison:
         if unknown := set(args.isa or ()) - set(supported):
             raise RncError(f"this machine has {', '.join(supported)}, not {', '.join(sorted(unknown))}")
         self.isas = [isa for isa in supported if not args.isa or isa in args.isa]
-        tar = args.models / "cifar10/images.tar"
-        self.archive = images.load_cifar10(tar) if tar.is_file() else None
+        self.tar = args.models / "cifar10/images.tar"
+        self.archive = images.load_cifar10(self.tar) if self.tar.is_file() else None
 
     def model(self, reference: Reference) -> Row:
         """All runs of one model."""
@@ -165,6 +168,18 @@ class Comparison:
             row.notes.append(f"{isa}: top-1 {top1}, top-5 {top5} of {len(x)}")
             if (top1, top5) != (CIFAR_TOP1, CIFAR_TOP5):
                 row.fail(f"{isa}: {top1} images right (top-1) and {top5} (top-5), expected {CIFAR_TOP1} and {CIFAR_TOP5}")
+        self._cifar_files(row, plan)
+
+    def _cifar_files(self, row: Row, plan: Path) -> None:
+        """The same from the image files, by `rnc eval`: decoding and preprocessing are in it."""
+        with tempfile.TemporaryDirectory() as folder:
+            with tarfile.open(self.tar) as tar:
+                tar.extractall(folder, filter="data")
+            options = ["--preprocess", "cifar10", "--labels", "cifar10", "--json"]
+            report = json.loads(self.rnc.call("eval", plan, folder, *options))
+        found = report["top1"], report["top5"]
+        if found != (CIFAR_TOP1, CIFAR_TOP5):
+            row.fail(f"rnc eval: {found[0]} images right (top-1) and {found[1]} (top-5), expected {CIFAR_TOP1} and {CIFAR_TOP5}")
 
 
 def combinations(isas: list[str], batches: list[int], quick: bool, heavy: bool) -> Iterator[tuple[str, int, int, str]]:
