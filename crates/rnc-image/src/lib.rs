@@ -1,7 +1,7 @@
 //! From image files to the samples that a model takes, and from the numbers of classes to their names.
 //!
 //! * [`decode()`] makes pixels of the bytes of a JPEG, PNG, WebP or BMP file. JPEG files come out as libjpeg-turbo decodes them, bit by bit: that is what models were
-//!   trained and evaluated with (Pillow and OpenCV use it), and other decoders' rounding changes labels.
+//!   trained and evaluated with (Pillow and `OpenCV` use it), and other decoders' rounding changes labels.
 //! * [`Preprocess`] says what is done to pixels; [`preset`] has the usual kinds by name, and reads and writes them as text.
 //! * [`Preparer`] does it: resized with Pillow's antialiasing, cropped, normalised, planar or interleaved.
 //! * [`load()`] does all of that for many files on several threads, ahead of the model.

@@ -196,8 +196,11 @@ mod tests {
         let missing = Source::File("/nowhere/y.jpg".into());
         let mut batches = Vec::new();
         let all = [png(7), broken, missing, png(9)];
-        load(&all, &preparer(), (4, Workers::Between(3)), &mut |batch| Ok::<_, Infallible>(batches.push(batch)))
-            .unwrap();
+        load(&all, &preparer(), (4, Workers::Between(3)), &mut |batch| {
+            batches.push(batch);
+            Ok::<(), Infallible>(())
+        })
+        .unwrap();
         let errors: Vec<_> = batches[0].errors.iter().map(|error| error.as_ref().map(ToString::to_string)).collect();
         assert!(errors[0].is_none() && errors[3].is_none());
         assert!(errors[1].as_ref().unwrap().starts_with("x.png: not an image"), "{errors:?}");

@@ -189,14 +189,14 @@ mod tests {
        %g = global_average_pool(%r)
        %f = reshape(%g) {shape=[N,20]}
        %y = gemm(%f, @m, bias=@b) {trans_b=true}
-       %p = softmax(%y)
+       %p = softmax(%y) {axis=1}
      }";
 
     #[test]
     fn the_mean_of_a_map_and_the_bias_are_the_score() {
         for (text, probabilities) in [
             (CLASSIFIER.to_owned(), true),
-            (CLASSIFIER.replace("(%p) {", "(%y) {").replace("%p = softmax(%y)", ""), false),
+            (CLASSIFIER.replace("(%p) {", "(%y) {").replace("%p = softmax(%y) {axis=1}", ""), false),
         ] {
             let session = session(&text);
             let explainer = Explainer::new(&session).unwrap();
@@ -222,9 +222,9 @@ mod tests {
     fn other_ends_are_refused_and_the_step_is_named() {
         let refused =
             |from: &str, to: &str| Explainer::new(&session(&CLASSIFIER.replace(from, to))).err().unwrap().to_string();
-        let error = refused("global_average_pool", "global_max_pool");
+        let error = refused("global_average_pool(%r)", "max_pool(%r) {kernel=[6,5]}");
         assert!(error.contains("`g` is no global average pool"), "{error}");
-        let error = refused("%p = softmax(%y)", "%p = relu(%y)");
+        let error = refused("%p = softmax(%y) {axis=1}", "%p = relu(%y)");
         assert!(error.contains("`p` has an activation"), "{error}");
         let session = session("graph @g(%x: f32[N,4]) -> (%y) { %y = relu(%x) }");
         let error = Explainer::new(&session).err().unwrap().to_string();

@@ -50,7 +50,10 @@ fn pages() -> Vec<String> {
         ["README.md", "models/README.md", "tests/ort/README.md", "benches/peers/README.md"].map(str::to_owned).to_vec();
     let docs =
         fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    pages.extend(docs.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")));
+    pages.extend(
+        docs.filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "md"))
+            .map(|name| format!("docs/{name}")),
+    );
     pages.sort();
     pages
 }

@@ -55,7 +55,7 @@ Exit codes: 0 ok, 1 failure, 2 usage, 3 unsupported model, 4 accuracy mismatch, 
 #[derive(Debug, Parser)]
 #[command(name = "rnc", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// Say on stderr what is done and how long it takes; -vv says more. RUST_LOG=rnc_runtime=debug,… says it of some parts alone.
+    /// Say on stderr what is done and how long it takes; -vv says more. `RUST_LOG=rnc_runtime=debug,…` says it of some parts alone.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     #[command(subcommand)]

@@ -118,11 +118,8 @@ impl Bench {
             record.comparisons.extend(comparisons);
             record.warnings.extend(warnings);
         }
-        if self.json {
-            say::json(&record)?
-        } else {
-            report::print(&record)?
-        }
+        let printed = if self.json { say::json(&record) } else { report::print(&record) };
+        printed?;
         self.gate(&record)
     }
 

@@ -54,12 +54,12 @@ pub(super) fn warnings(record: &Record) -> Vec<String> {
 
 /// Prints a benchmark: numbers on stdout, doubts on stderr.
 pub(super) fn print(record: &Record) -> Result<(), Failure> {
-    let mut text = format!("{}\n{}", latencies(record).render(0), loads(record).render(0));
+    let mut sections = vec![latencies(record).render(0), loads(record).render(0)];
     if let Some(peak) = &record.peak_rss {
-        text.push_str(&format!("\npeak memory of the process: {} ({})\n", size(peak.bytes as usize), peak.source));
+        sections.push(format!("peak memory of the process: {} ({})\n", size(peak.bytes as usize), peak.source));
     }
     if !record.comparisons.is_empty() {
-        text.push_str(&format!("\n{}", comparisons(record).render(0)));
+        sections.push(comparisons(record).render(0));
     }
     if let Some(reason) = &record.counters.reason {
         note(format!("no cycles and instructions: {reason}"));
@@ -67,7 +67,7 @@ pub(super) fn print(record: &Record) -> Result<(), Failure> {
     for warning in &record.warnings {
         note(format!("warning: {warning}"));
     }
-    say::data(&text)
+    say::data(&sections.join("\n"))
 }
 
 /// A row's configuration, as far as it tells it from the others.

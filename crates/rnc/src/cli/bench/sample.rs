@@ -113,7 +113,7 @@ impl Subject {
         thread::scope(|scope| {
             let mut others: Vec<_> = others
                 .iter_mut()
-                .map(|stream| scope.spawn(move || lane.settle(stream).and_then(|runner| runner.run())))
+                .map(|stream| scope.spawn(move || lane.settle(stream).and_then(Runner::run)))
                 .collect();
             let (own, counts) = match (lane.settle(first), counters) {
                 (Err(error), _) => (Err(error), None),

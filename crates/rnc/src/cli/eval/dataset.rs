@@ -42,8 +42,8 @@ pub(super) fn folders(dir: &Path) -> Result<Vec<Folder>, Failure> {
 
 impl Dataset {
     /// Finds the images of classes.
-    pub fn new(dir: &Path, folders: Vec<Folder>, labels: Option<Vec<String>>, classes: usize) -> Result<Self, Failure> {
-        let assigned = assign(&folders, labels.as_deref(), classes)?;
+    pub fn new(dir: &Path, folders: &[Folder], labels: Option<Vec<String>>, classes: usize) -> Result<Self, Failure> {
+        let assigned = assign(folders, labels.as_deref(), classes)?;
         if assigned.by == By::Order {
             note(format!(
                 "folders are classes in alphabetical order: {} is 0, and so on (--labels gives names)",

@@ -76,7 +76,7 @@ impl Eval {
         let Loaded { session, .. } = load(&self.plan, self.isa, self.threads)?;
         let labels = self.prepare.labels(session.plan())?;
         let classes = classes(&session, labels.as_deref())?;
-        let data = Dataset::new(&self.dir, folders, labels, classes)?;
+        let data = Dataset::new(&self.dir, &folders, labels, classes)?;
         let options = StreamOptions { preprocess: self.prepare.preprocess(session.plan()), batch: self.batch };
         let stream = Stream::new(&session, &data.sources, options)?;
         let start = Instant::now();

@@ -14,6 +14,9 @@ use super::super::run::Samples;
 /// Images in one run if the batch is open: enough to keep all threads busy, few enough to keep memory small.
 const MAX_BATCH: usize = 16;
 
+/// Who gets batches: the samples, and the indices of their images.
+type Take<'a> = &'a mut dyn FnMut(Samples, &[usize]) -> Result<(), Failure>;
+
 /// Images on their way through a session.
 pub(crate) struct Stream<'a> {
     session: &'a Session,
@@ -63,7 +66,7 @@ impl<'a> Stream<'a> {
 
     /// Hands batches to `take`, each with the indices of its images, and says how many images could not be read; each of them is noted. A fixed batch is filled up
     /// with zeros.
-    pub fn run(&self, take: &mut dyn FnMut(Samples, &[usize]) -> Result<(), Failure>) -> Result<usize, Failure> {
+    pub fn run(&self, take: Take<'_>) -> Result<usize, Failure> {
         let fixed = self.session.plan().batch.fixed();
         let batch = fixed.or(self.batch).unwrap_or(MAX_BATCH);
         let progress = progress(self.sources.len());

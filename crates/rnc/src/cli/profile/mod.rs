@@ -52,7 +52,7 @@ pub(crate) struct Profile {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// Write a trace of the run of median length, with threads as rows, for Perfetto or chrome://tracing.
+    /// Write a trace of the run of median length, with threads as rows, for Perfetto or Chromium's tracing.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
     /// Write a page for the browser: what each thread did when, and a table to sort.

@@ -12,7 +12,8 @@ use super::measure::Profiled;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Trace<'a> {
-    trace_events: Vec<Event<'a>>,
+    #[serde(rename = "traceEvents")]
+    events: Vec<Event<'a>>,
     display_time_unit: &'static str,
     other_data: Value,
 }
@@ -53,7 +54,7 @@ impl<'a> Trace<'a> {
             [event(profiled, span, work), waiting(span, wait)]
         });
         Self {
-            trace_events: names.chain(spans.flatten()).collect(),
+            events: names.chain(spans.flatten()).collect(),
             display_time_unit: "ns",
             other_data: json!({
                 "isa": profiled.isa, "batch": profiled.batch, "threads": profiled.threads, "machine": profiled.machine,
