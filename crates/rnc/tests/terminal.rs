@@ -23,10 +23,7 @@ fn colours_are_for_terminals_and_no_color_is_honoured() {
         let coloured = on_a_terminal(arguments, &[]);
         let plain = on_a_terminal(arguments, &[("NO_COLOR", "1")]);
         assert!(!plain.stdout.contains(ESCAPE), "{arguments:?}: {:?}", plain.stdout);
-        assert!(
-            coloured.code == plain.code && coloured.stdout.contains(arguments.last().unwrap())
-                || arguments == ["--help"]
-        );
+        assert_eq!(coloured.code, plain.code);
         let piped = rnc(arguments);
         assert!(![piped.stdout, piped.stderr].concat().contains(ESCAPE), "{arguments:?}");
     }
