@@ -1,6 +1,6 @@
 //! gdb's interface for compilers in a process: <https://sourceware.org/gdb/current/onlinedocs/gdb.html/JIT-Interface.html>.
 //!
-//! gdb stops in `__jit_debug_register_code` and reads an ELF file from the list of [`DESCRIPTOR`]. The file that a module gets has no code in it, only a section
+//! gdb stops in `__jit_debug_register_code` and reads an ELF file from the list of `__jit_debug_descriptor`. The file that a module gets has no code in it, only a section
 //! where the code is and symbols there.
 
 use std::ptr;

@@ -16,14 +16,14 @@ const RUNS_FOR_P99: usize = 100;
 /// Says what will be done and how long it will take.
 pub(super) fn announce(setup: &Setup, effort: &Effort) {
     let count = setup.subjects.len();
-    let plural = if count == 1 { "" } else { "s, in turns" };
+    let (plural, each) = if count == 1 { ("", "") } else { ("s, in turns", " each") };
     let amount = match (effort.iterations, effort.duration) {
-        (Some(runs), None) => format!("{runs} runs each"),
+        (Some(runs), None) => format!("{runs} runs{each}"),
         (runs, duration) => {
             let seconds = duration.unwrap_or_default();
             let least = runs.map_or_else(String::new, |runs| format!(" and {runs} runs at the least"));
             let total = (seconds + effort.warm_up).as_secs_f64() * count as f64;
-            format!("{:.1} s each{least}, {total:.0} s in all", seconds.as_secs_f64())
+            format!("{:.1} s{each}{least}, {total:.0} s in all", seconds.as_secs_f64())
         }
     };
     note(format!("measuring {count} configuration{plural}: {amount}; {}", setup.isa));
