@@ -37,7 +37,8 @@ const REGISTER: u32 = 1;
 /// `JIT_UNREGISTER_FN`.
 const UNREGISTER: u32 = 2;
 
-// SAFETY: a static of the interface's layout under the interface's name. A second one in the program does not link, which is why this is behind a feature.
+// SAFETY: a static of the interface's layout under the interface's name. A second one linked into the program is an error, which is why this is behind a feature; one of
+// a shared library may become the same object, and is then changed by two compilers without a common lock. No user of this interface can prevent that; it takes RNC_GDB.
 #[allow(unsafe_code, reason = "gdb finds the list by this name")]
 #[unsafe(export_name = "__jit_debug_descriptor")]
 static mut DESCRIPTOR: Descriptor =
@@ -58,8 +59,8 @@ static LIST: Mutex<()> = Mutex::new(());
 /// A module that gdb knows, until this is dropped.
 pub struct Registered {
     entry: *mut Entry,
-    /// What the entry points to.
-    _file: Box<[u8]>,
+    /// What the entry points to; from a box.
+    file: *mut [u8],
 }
 
 // SAFETY: the entry is this value's own, and its links are touched only under the lock.
@@ -76,9 +77,10 @@ impl Registered {
     /// If no ELF file can be made of them.
     pub fn new(symbols: &[Symbol]) -> Result<Option<Self>, CodegenError> {
         let Some(file) = file(symbols)? else { return Ok(None) };
-        let file = file.into_boxed_slice();
-        let entry =
-            Entry { next: ptr::null_mut(), previous: ptr::null_mut(), file: file.as_ptr(), bytes: file.len() as u64 };
+        // A raw pointer: gdb and `registered_files` read what a box that is moved would claim for itself.
+        let file = Box::into_raw(file.into_boxed_slice());
+        let (next, previous) = (ptr::null_mut(), ptr::null_mut());
+        let entry = Entry { next, previous, file: file.cast_const().cast(), bytes: file.len() as u64 };
         let entry = Box::into_raw(Box::new(entry));
         let _list = LIST.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: only this module touches the list, and holds the lock for that. The entries in it live: each leaves it before it is freed.
@@ -91,7 +93,7 @@ impl Registered {
             DESCRIPTOR.first = entry;
             announce(entry, REGISTER);
         }
-        Ok(Some(Self { entry, _file: file }))
+        Ok(Some(Self { entry, file }))
     }
 }
 
@@ -111,6 +113,7 @@ impl Drop for Registered {
             }
             announce(self.entry, UNREGISTER);
             drop(Box::from_raw(self.entry));
+            drop(Box::from_raw(self.file));
         }
     }
 }

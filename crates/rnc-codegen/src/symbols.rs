@@ -4,9 +4,9 @@
 //! was made for first (`layer1.0.conv1`): equal steps share their code.
 
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use cranelift_jit::JITModule;
@@ -75,6 +75,30 @@ pub(crate) fn append_to_perf_map(symbols: &[Symbol]) -> Result<(), CodegenError>
     }
     let path = perf_map_path();
     let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-    let file = OpenOptions::new().create(true).append(true).open(&path);
-    file.and_then(|mut file| file.write_all(lines.as_bytes())).map_err(|error| CodegenError::PerfMap { path, error })
+    let written = open_own(&path).and_then(|mut file| file.write_all(lines.as_bytes()));
+    written.map_err(|error| CodegenError::PerfMap { path, error })
+}
+
+/// Opens or makes a file in a folder where everyone may put files: not what a link leads to, not a pipe, and no other user's.
+#[cfg(unix)]
+fn open_own(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = OpenOptions::new().create(true).append(true).custom_flags(flags).mode(0o600).open(path)?;
+    let found = file.metadata()?;
+    // What /proc shows of a process is its user's.
+    let own = std::fs::metadata("/proc/self").map_or(found.uid(), |process| process.uid());
+    if found.is_file() && found.nlink() == 1 && found.uid() == own {
+        Ok(file)
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "something else is there: remove it, or leave RNC_PERF_MAP unset",
+        ))
+    }
+}
+
+#[cfg(not(unix))]
+fn open_own(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
 }

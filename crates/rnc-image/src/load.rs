@@ -1,7 +1,9 @@
 //! Many image files as batches of samples, made on several threads ahead of whoever takes them.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use crate::decode::decode;
@@ -39,7 +41,7 @@ impl Source {
         match self {
             Self::Bytes { bytes, .. } => Ok(Cow::Borrowed(bytes)),
             Self::File(path) => {
-                std::fs::read(path).map(Cow::Owned).map_err(|error| LoadError::Read { path: path.clone(), error })
+                read(path).map(Cow::Owned).map_err(|error| LoadError::Read { path: path.clone(), error })
             }
         }
     }
@@ -51,6 +53,18 @@ impl Source {
     pub fn decode(&self) -> Result<image::RgbImage, LoadError> {
         decode(&self.bytes()?).map_err(|error| LoadError::Decode { name: self.name(), error })
     }
+}
+
+/// Most bytes of a file: devices have no end.
+const MAX_BYTES: u64 = 1 << 30;
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the file has more than a gigabyte"));
+    }
+    Ok(bytes)
 }
 
 /// Samples that follow each other.
@@ -165,7 +179,7 @@ mod tests {
     fn png(value: u8) -> Source {
         let mut bytes = Vec::new();
         let image = RgbImage::from_pixel(2, 2, Rgb([value; 3]));
-        image.write_to(&mut std::io::Cursor::new(&mut bytes), ImageFormat::Png).unwrap();
+        image.write_to(&mut io::Cursor::new(&mut bytes), ImageFormat::Png).unwrap();
         Source::Bytes { name: format!("{value}.png"), bytes }
     }
 

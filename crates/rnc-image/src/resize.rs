@@ -13,6 +13,9 @@ use crate::error::PrepareError;
 /// Fractional bits of a weight: 32 less 8 for the pixel and 2 for sums of weights that overshoot.
 const PRECISION: u32 = 32 - 8 - 2;
 
+/// Most pixels between the two directions: more than any photograph has.
+const MOST_PIXELS: u64 = 1 << 28;
+
 /// An image of another size. Filters widen where the image shrinks.
 pub(crate) fn resize(image: &RgbImage, size: [u32; 2], interpolation: Interpolation) -> Result<RgbImage, PrepareError> {
     let [width, height] = size;
@@ -20,16 +23,21 @@ pub(crate) fn resize(image: &RgbImage, size: [u32; 2], interpolation: Interpolat
     if [old_width, old_height].contains(&0) || size.contains(&0) {
         return Err(PrepareError::Shape { width: old_width, height: old_height });
     }
+    // Between the two directions there is an image of the new width and the old height.
+    if u64::from(width) * u64::from(old_height) > MOST_PIXELS {
+        return Err(PrepareError::Shape { width: old_width, height: old_height });
+    }
     let Some(filter) = Filter::of(interpolation) else { return Ok(nearest(image, size)) };
     let rows = if width == old_width { image.clone() } else { horizontal(image, &taps(old_width, width, filter)) };
     Ok(if height == old_height { rows } else { vertical(&rows, &taps(old_height, height, filter)) })
 }
 
-/// The pixel that lies at the middle of each new one.
+/// The pixel that lies at the middle of each new one, found as Pillow does: by adding steps up, roundings included.
 fn nearest(image: &RgbImage, [width, height]: [u32; 2]) -> RgbImage {
     let places = |old: u32, new: u32| -> Vec<u32> {
         let scale = f64::from(old) / f64::from(new);
-        (0..new).map(|i| (((f64::from(i) + 0.5) * scale) as u32).min(old - 1)).collect()
+        let middles = std::iter::successors(Some(scale * 0.5), |at| Some(at + scale));
+        middles.take(new as usize).map(|at| (at as u32).min(old - 1)).collect()
     };
     let (columns, rows) = (places(image.width(), width), places(image.height(), height));
     RgbImage::from_fn(width, height, |x, y| *image.get_pixel(columns[x as usize], rows[y as usize]))
@@ -107,7 +115,7 @@ fn byte(sum: i32) -> u8 {
     (sum >> PRECISION).clamp(0, 255) as u8
 }
 
-/// A sum with one product more. Magnitudes of weights have a sum below 1.5, so nothing wraps; a check for it would keep the loops from vectors.
+/// A sum with one product more. Magnitudes of weights have a sum below 2, so nothing wraps; a check for it would keep the loops from vectors.
 fn plus(sum: i32, value: u8, weight: i32) -> i32 {
     sum.wrapping_add(i32::from(value).wrapping_mul(weight))
 }
@@ -185,6 +193,21 @@ mod tests {
             let found: Vec<[u8; 3]> = small.pixels().map(|pixel| pixel.0).collect();
             assert_eq!(found, pixels, "{interpolation:?}");
         }
+    }
+
+    #[test]
+    fn nearest_pixels_are_those_that_pillow_takes_where_rounding_decides() {
+        // numpy.asarray(Image.fromarray(row).resize((224, 1), Image.NEAREST))[0, :8] of a row that counts, and how many differ from (i + 0.5) · 256 / 224.
+        let row = RgbImage::from_fn(256, 1, |x, _| Rgb([x as u8; 3]));
+        let found: Vec<u8> =
+            resize(&row, [224, 1], Interpolation::Nearest).unwrap().pixels().map(|pixel| pixel.0[0]).collect();
+        assert_eq!(found[..8], [0, 1, 2, 3, 5, 6, 7, 8]);
+    }
+
+    #[test]
+    fn a_column_of_pixels_is_not_made_a_wall_of_them() {
+        let column = RgbImage::new(1, 2_000_000);
+        assert!(resize(&column, [256, 256], Interpolation::Bilinear).is_err());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::plan::{Batch, Buffer, Constant, Listing, Operand, Plan, Port, Step};
 use crate::proto;
 
 /// Why a plan file's header is not a plan's.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum DecodeError {
     /// The bytes are not a message of the schema.
     #[error("not a valid protobuf message: {0}")]
@@ -37,6 +37,16 @@ pub enum DecodeError {
         path: String,
         /// What it has.
         found: i128,
+    },
+    /// A number makes no sense where it stands.
+    #[error("{path}: {found}, expected {expected}")]
+    Senseless {
+        /// The field.
+        path: String,
+        /// What it has.
+        found: f32,
+        /// What would do.
+        expected: &'static str,
     },
 }
 

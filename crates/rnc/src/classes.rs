@@ -1,5 +1,7 @@
 //! From scores to the most probable classes.
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
 
 /// One class and how probable it is.
@@ -18,13 +20,32 @@ pub struct Guess {
 pub fn best(scores: &[f32], top: usize, labels: Option<&[String]>) -> Vec<Guess> {
     let probabilities = probabilities(scores);
     let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|a, b| probabilities[*b].total_cmp(&probabilities[*a]).then(a.cmp(b)));
+    order.sort_by(|a, b| order_of(scores, *a, *b));
     let guess = |class: usize| Guess {
         class,
         label: labels.and_then(|labels| labels.get(class).cloned()),
         probability: probabilities[class],
     };
     order.into_iter().take(top).map(guess).collect()
+}
+
+/// The class with the highest score, of equal ones the first. `None` of no scores.
+pub fn highest(scores: &[f32]) -> Option<usize> {
+    (0..scores.len()).min_by(|a, b| order_of(scores, *a, *b))
+}
+
+/// Classes that come before one of them.
+///
+/// # Panics
+/// If there is no such class.
+pub fn rank(scores: &[f32], class: usize) -> usize {
+    (0..scores.len()).filter(|other| order_of(scores, *other, class) == Ordering::Less).count()
+}
+
+/// Which of two classes comes first: that with the higher score, of equal ones the one with the smaller number; what is no number comes last.
+fn order_of(scores: &[f32], a: usize, b: usize) -> Ordering {
+    let key = |class: usize| if scores[class].is_nan() { f32::NEG_INFINITY } else { scores[class] + 0.0 };
+    key(b).total_cmp(&key(a)).then(a.cmp(&b))
 }
 
 /// The scores themselves if they are probabilities already (from 0 to 1, with a sum of 1), else their softmax.
@@ -59,5 +80,20 @@ mod tests {
         let guesses = best(&[1.0, 1.0, 1.0], 9, Some(&labels));
         assert_eq!(guesses.iter().filter_map(|guess| guess.label.as_deref()).collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(best(&[f32::NAN, 1.0], 5, None).len(), 2);
+    }
+
+    #[test]
+    fn a_rank_counts_what_is_higher_and_of_equals_what_is_first() {
+        let scores = [0.5, 2.0, 0.5, f32::NAN];
+        assert_eq!([0, 1, 2, 3].map(|class| rank(&scores, class)), [1, 0, 2, 3]);
+        assert_eq!(rank(&[f32::NAN, f32::NAN], 1), 1);
+        assert_eq!((highest(&scores), highest(&[-0.0, 0.0]), highest(&[])), (Some(1), Some(0), None));
+    }
+
+    #[test]
+    fn scores_far_apart_keep_their_order() {
+        let order: Vec<usize> =
+            best(&[0.0, 1.0, 1000.0, f32::INFINITY], 4, None).iter().map(|guess| guess.class).collect();
+        assert_eq!(order, [3, 2, 1, 0]);
     }
 }

@@ -6,7 +6,7 @@
 
 use ndarray::{Array2, Array3, ArrayD};
 use rnc_plan::footprint;
-use rnc_plan::kernel::{Activation, BLOCK, Extent, Gemm, KernelSpec, Pool, PoolKind};
+use rnc_plan::kernel::{Activation, BLOCK, Extent, Gemm, KernelSpec, Pool, PoolKind, blocks};
 use rnc_plan::{Operand, Plan, Step};
 use rnc_runtime::{InputViews, Observed, RunError, Session};
 
@@ -25,6 +25,8 @@ pub struct Explainer {
     features: usize,
     extent: Extent,
     classes: usize,
+    /// The output with the scores, or with the probabilities that are made of them.
+    output: usize,
     /// `[classes, channels]`.
     weights: Array2<f32>,
     bias: Vec<f32>,
@@ -51,6 +53,7 @@ impl Explainer {
             features: head.features,
             extent: head.extent,
             classes: head.gemm.out,
+            output: head.output,
             weights: head.weights(plan),
             bias: head.bias(plan),
             session: session.clone(),
@@ -60,6 +63,11 @@ impl Explainer {
     /// How many classes there are.
     pub const fn classes(&self) -> usize {
         self.classes
+    }
+
+    /// Index of the output with the classes' scores, or with their probabilities.
+    pub const fn output(&self) -> usize {
+        self.output
     }
 
     /// What the mean of a class's map is off from its score.
@@ -116,26 +124,48 @@ struct Head<'a> {
     extent: Extent,
     step: &'a Step,
     gemm: &'a Gemm,
+    output: usize,
 }
 
 impl<'a> Head<'a> {
+    /// The last linear layer whose result is an output, and the pool before it.
     fn find(plan: &'a Plan) -> Result<Self, String> {
-        let is_gemm = |step: &&Step| matches!(step.kernel, KernelSpec::Gemm(_));
-        let linear = plan.steps.iter().rposition(|step| is_gemm(&step)).ok_or("there is no linear layer")?;
-        let step = &plan.steps[linear];
+        if !plan.data.is_intact() {
+            return Err("the plan file changed after it was loaded".to_owned());
+        }
+        let linear = plan.steps.iter().enumerate().rev().filter(|(_, step)| matches!(step.kernel, KernelSpec::Gemm(_)));
+        let mut heads = linear.map(|(index, step)| Self::at(plan, index, step));
+        let last = heads.next().ok_or("there is no linear layer")?;
+        last.or_else(|reason| heads.find_map(Result::ok).ok_or(reason))
+    }
+
+    fn at(plan: &'a Plan, index: usize, step: &'a Step) -> Result<Self, String> {
         let KernelSpec::Gemm(gemm) = &step.kernel else { return Err("there is no linear layer".to_owned()) };
         if gemm.activation != Activation::None {
             return Err(format!("the linear layer `{}` has an activation", step.name));
         }
-        let pool = writer(plan, linear, 1).ok_or_else(|| format!("`{}` does not follow a pool", step.name))?;
-        let KernelSpec::Pool(Pool { kind, input, output: [1, 1], window }) = plan.steps[pool].kernel else {
+        let output = output(plan, index, gemm.out).ok_or_else(|| {
+            format!("the result of the linear layer `{}` is neither an output nor the source of its softmax", step.name)
+        })?;
+        let pool = writer(plan, index, 1).ok_or_else(|| format!("`{}` does not follow a pool", step.name))?;
+        let KernelSpec::Pool(Pool { kind, input, output: [1, 1], window }) = &plan.steps[pool].kernel else {
             return Err(format!("`{}` before the linear layer is no global pool", plan.steps[pool].name));
         };
-        if kind == PoolKind::Max || window.kernel != [input.height, input.width] || window.pad != [0, 0] {
-            return Err(format!("`{}` is no global average pool", plan.steps[pool].name));
+        let whole = window.kernel == [input.height, input.width] && window.pad == [0, 0] && window.dilation == [1, 1];
+        if *kind == PoolKind::Max || !whole || gemm.features != input.channels {
+            return Err(format!(
+                "`{}` is no global average pool of what the linear layer takes",
+                plan.steps[pool].name
+            ));
         }
         let features = writer(plan, pool, 1).ok_or("the pool's source is the model's input")?;
-        Ok(Self { features, extent: input, step, gemm })
+        // Of a plan from elsewhere, this step may have written a part of the pool's source alone.
+        let written =
+            footprint::operands(&plan.steps[features].kernel).map_or(0, |operands| operands[0].elements_per_sample);
+        if written < blocks(input.channels) * BLOCK * input.height * input.width {
+            return Err(format!("`{}` is not all of the last feature map", plan.steps[features].name));
+        }
+        Ok(Self { features, extent: *input, step, gemm, output })
     }
 
     /// The numbers of the linear layer's operand with this index.
@@ -157,6 +187,29 @@ impl<'a> Head<'a> {
         let mut bias = self.constant(plan, 3);
         bias.truncate(self.gemm.out);
         bias
+    }
+}
+
+/// The output that a step's result of so many elements becomes: at once, after copies that put it elsewhere, or after a softmax over all of it.
+fn output(plan: &Plan, step: usize, elements: usize) -> Option<usize> {
+    let mut result = plan.steps[step].operands[0];
+    let mut from = step;
+    loop {
+        if let Operand::Output(port) = result {
+            return Some(port).filter(|port| plan.outputs[*port].sample_len() == Some(elements));
+        }
+        let reader =
+            plan.steps.iter().enumerate().skip(from + 1).find(|(_, step)| step.operands[1..].contains(&result));
+        let (index, step) = reader?;
+        let passes = match &step.kernel {
+            KernelSpec::Copy(copy) => copy.boxes.len() == 1 && copy.fill.is_none(),
+            KernelSpec::Softmax(softmax) => (softmax.outer, softmax.len, softmax.inner) == (1, elements, 1),
+            _ => false,
+        };
+        if !passes {
+            return None;
+        }
+        (from, result) = (index, step.operands[0]);
     }
 }
 
@@ -216,6 +269,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_head_whose_scores_are_an_output_is_found_among_others() {
+        let two = CLASSIFIER
+            .replace("(%p) {", "(%f, %z, %p) {")
+            .replace("%p = softmax", "%z0 = gemm(%f, @m) {trans_b=true}\n %z = tanh(%z0)\n %p = softmax");
+        let explainer = Explainer::new(&session(&two)).unwrap();
+        assert_eq!((explainer.output(), explainer.classes()), (2, 7));
+        let error = Explainer::new(&session(&CLASSIFIER.replace("softmax(%y) {axis=1}", "tanh(%y)"))).err().unwrap();
+        assert!(error.to_string().contains("`y` is neither an output"), "{error}");
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::buffers;
 /// Runs before the first that counts: code and weights come into the caches, the pool's threads wake up.
 const WARM_UP: usize = 3;
 
+/// Most runs whose spans are kept.
+const KEPT: usize = 64;
+
 /// Time that a step or a run took, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StepTime {
@@ -42,8 +45,9 @@ pub fn profile(session: &Session, batch: usize, runs: usize) -> Result<Profile, 
     let mut outputs = buffers::outputs(plan, batch)?;
     let mut outputs: Vec<&mut [f32]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
     let mut workspace = session.measuring_workspace();
-    let mut times = vec![Vec::with_capacity(runs); plan.steps.len()];
-    let mut whole = Vec::with_capacity(runs);
+    let mut times = vec![Vec::new(); plan.steps.len()];
+    // Spans are many: those of some runs are kept, and shown are those of the one nearest to the median.
+    let (mut whole, mut kept, every) = (Vec::new(), Vec::new(), runs.div_ceil(KEPT).max(1));
     let mut before = vec![0; plan.steps.len()];
     for run in 0..WARM_UP + runs.max(1) {
         let start = Instant::now();
@@ -54,13 +58,16 @@ pub fn profile(session: &Session, batch: usize, runs: usize) -> Result<Profile, 
             for ((times, total), before) in times.iter_mut().zip(&total).zip(&before) {
                 times.push(total - before);
             }
-            whole.push((time, workspace.spans().unwrap_or_default()));
+            whole.push(time);
+            if (run - WARM_UP).is_multiple_of(every) {
+                kept.push((time, workspace.spans().unwrap_or_default()));
+            }
         }
         before = total;
     }
-    whole.sort_by_key(|(time, _)| *time);
-    let run = StepTime::of(whole.iter().map(|(time, _)| *time).collect());
-    let spans = whole.swap_remove(whole.len() / 2).1;
+    let run = StepTime::of(whole);
+    let nearest = kept.into_iter().min_by_key(|(time, _)| time.abs_diff(run.median));
+    let spans = nearest.map(|(_, spans)| spans).unwrap_or_default();
     Ok(Profile { steps: times.into_iter().map(StepTime::of).collect(), run, spans })
 }
 

@@ -190,6 +190,64 @@ fn an_explanation_is_a_picture_whose_numbers_add_up_to_the_score() {
     rnc(&["explain", &plan, &cat]).exits(2);
 }
 
+#[test]
+fn nothing_that_is_read_is_written_over() {
+    let folder = photographs();
+    let (plan, cat) = (labelled(&folder), folder.path("cat/0.png"));
+    let labels = folder.path("labels.txt");
+    fs::write(&labels, "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n").unwrap();
+    let (all, pattern) = (folder.path("."), folder.path("cat/*"));
+    let commands: [&[&str]; 8] = [
+        &["explain", &plan, &cat, "-o", &cat],
+        &["explain", &plan, &pattern, "-o", &cat],
+        &["eval", &plan, &all, "--html", &cat],
+        &["eval", &plan, &all, "--html", &labels, "--labels", &labels],
+        &["run", &plan, &all, "--save", &cat],
+        &["profile", &plan, "--html", &plan],
+        &["profile", &plan, "--html", &labels, "--trace", &labels],
+        &["run", &plan, &cat, "--labels", &labels, "--save", &labels],
+    ];
+    let files = [&plan, &cat, &labels].map(|file| fs::read(file).unwrap());
+    for command in commands {
+        let run = rnc(command);
+        // A pattern for several images is a mistake of another kind.
+        assert!([1, 2].contains(&run.code), "{command:?}: {run:?}");
+        assert_eq!([&plan, &cat, &labels].map(|file| fs::read(file).unwrap()), files, "{command:?}");
+    }
+    let run = rnc(&["explain", &plan, &cat, "-o", &folder.path("why.txt")]).exits(2);
+    assert!(run.stderr.contains("will be a .png file"), "{}", run.stderr);
+}
+
+#[test]
+fn of_several_outputs_the_scores_are_explained() {
+    let folder = photographs();
+    let text = "graph @two(%x: f32[N,3,8,8]) -> (%f, %y) {
+      @w = random(1) : f32[16,3,3,3]
+      @m = random(2) : f32[5,16]
+      %c = conv2d(%x, @w) {pad=1, activation=relu}
+      %p = global_average_pool(%c)
+      %f = reshape(%p) {shape=[N,16]}
+      %y = gemm(%f, @m) {trans_b=true}
+    }";
+    fs::write(folder.path("two.rnc"), text).unwrap();
+    let plan = folder.path("two.plan");
+    rnc(&["compile", &folder.path("two.rnc"), "-o", &plan]).succeeds();
+    let json = rnc(&["explain", &plan, &folder.path("cat/0.png"), "--preprocess", "unit", "--json"]).succeeds().json();
+    assert!(json["class"].as_u64().unwrap() < 5, "{json}");
+    let error = rnc(&["explain", &plan, &folder.path("cat/0.png"), "--preprocess", "unit", "--json", "--class", "7"]);
+    assert!(error.exits(1).stderr.contains("there is no class 7: they are 0 to 4"));
+}
+
+#[test]
+fn names_with_control_characters_do_not_reach_the_terminal() {
+    let folder = photographs();
+    let plan = labelled(&folder);
+    let name = folder.path("\u{1b}[31mred\nline.png");
+    fs::copy(folder.path("cat/0.png"), &name).unwrap();
+    let run = rnc(&["run", &plan, &name, "--top", "1"]).succeeds();
+    assert!(!run.stdout.contains('\u{1b}') && run.stdout.lines().count() == 2, "{:?}", run.stdout);
+}
+
 /// Runs an example, which `cargo test` has built beside the tests.
 fn example(name: &str, arguments: &[&str]) -> Finished {
     let folder = std::path::Path::new(support::RNC).parent().unwrap().join("examples");

@@ -84,6 +84,18 @@ fn a_profile_says_of_each_step_how_long_it_took_and_with_what() {
 }
 
 #[test]
+fn a_plan_for_one_batch_says_so_and_numbers_without_end_are_refused() {
+    let folder = Folder::new();
+    let plan = folder.path("fixed.plan");
+    rnc(&["compile", &fixture().model, "-o", &plan, "--dim", "N=2"]).succeeds();
+    for command in ["profile", "bench"] {
+        let run = rnc(&[command, &plan, "--batch", "3"]).exits(2);
+        assert!(run.stderr.contains("fixed.plan is for a batch of 2 alone, found --batch 3"), "{}", run.stderr);
+    }
+    rnc(&["profile", &plan, "--runs", "18446744073709551615"]).exits(2);
+}
+
+#[test]
 fn a_trace_has_a_row_for_each_thread_and_its_events_follow_each_other() {
     let folder = Folder::new();
     let (trace, page) = (folder.path("trace.json"), folder.path("page.html"));

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayD};
 use rnc::classes::probabilities;
 use rnc::explain::{Activations, Explainer};
 use rnc::image::{Preparer, RgbImage, Source, heat, picture};
@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::images::{self, ImageOptions, PREPROCESSING, Scores, Stream, StreamOptions};
-use super::run::{Loaded, load, none_read, percent, printable, threads};
-use super::say::{json, note};
+use super::run::{Loaded, load, none_read, percent, threads};
+use super::say::{json, note, printable};
 use super::{files, say};
 
 const EXAMPLES: &str = "\
@@ -81,10 +81,12 @@ struct Explanation {
 
 impl Explain {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        for target in self.output.iter().chain(&self.save) {
-            files::check_target(target, [self.plan.as_path(), self.image.as_path()])?;
+        for (target, extension) in [(&self.output, "png"), (&self.save, "npy")] {
+            target.as_deref().map_or(Ok(()), |path| files::check_extension(path, extension))?;
         }
         let sources = images::sources(std::slice::from_ref(&self.image))?;
+        let read = images::files(&sources).chain(self.prepare.label_file()).chain([self.plan.as_path()]);
+        files::check_targets(self.output.iter().chain(&self.save), read)?;
         let [source] = sources.as_slice() else {
             return Err(Failure::failed(format!("{} is {} images, expected one", self.image.display(), sources.len())));
         };
@@ -93,7 +95,8 @@ impl Explain {
             Explainer::new(&session).map_err(|error| Failure::failed(error.to_string()).in_file(&self.plan))?;
         let labels = self.prepare.labels(session.plan())?;
         let (activations, seen) = self.activations(&session, &explainer, source)?;
-        let probabilities = first_probabilities(&activations, labels.as_deref())?;
+        let scores = &activations.outputs[explainer.output()..=explainer.output()];
+        let probabilities = first_probabilities(scores, labels.as_deref())?;
         let class = match &self.class {
             Some(class) => find(class, labels.as_deref(), explainer.classes())?,
             None => best(&probabilities),
@@ -142,7 +145,8 @@ impl Explain {
     fn paint(&self, seen: &RgbImage, map: &Array2<f32>) -> Result<Vec<u8>, Failure> {
         let draw = || {
             let (width, height) = seen.dimensions();
-            let times = LEAST_SIDE.div_ceil(width.min(height).max(1));
+            let times = if width.max(height) < LEAST_SIDE { LEAST_SIDE.div_ceil(width.min(height).max(1)) } else { 1 };
+            let times = times.min(LEAST_SIDE);
             let image = picture::scale(seen, [width * times, height * times])?;
             let (height, width) = map.dim();
             let numbers: Vec<f32> = map.iter().copied().collect();
@@ -175,8 +179,8 @@ fn view(preparer: &Preparer, source: &Source) -> Result<RgbImage, Failure> {
 }
 
 /// The probabilities of the classes for the first sample. Labels must be as many.
-fn first_probabilities(activations: &Activations, labels: Option<&[String]>) -> Result<Vec<f64>, Failure> {
-    let scores = Scores::find(&activations.outputs, labels)?;
+fn first_probabilities(outputs: &[(String, ArrayD<f32>)], labels: Option<&[String]>) -> Result<Vec<f64>, Failure> {
+    let scores = Scores::find(outputs, labels)?;
     Ok(scores.rows().next().map(|row| probabilities(&row)).unwrap_or_default())
 }
 
@@ -198,11 +202,11 @@ fn find(wanted: &str, labels: Option<&[String]>, classes: usize) -> Result<usize
         return Err(Failure::failed(message).with_help("name them with --labels, here or at `rnc compile`"));
     };
     let lower = wanted.to_lowercase();
-    if let Some(class) = labels.iter().position(|label| label.to_lowercase() == lower) {
-        return Ok(class);
-    }
-    let found: Vec<usize> =
-        (0..labels.len().min(classes)).filter(|i| labels[*i].to_lowercase().contains(&lower)).collect();
+    let matching = |fits: &dyn Fn(&str) -> bool| -> Vec<usize> {
+        (0..labels.len().min(classes)).filter(|i| fits(&labels[*i].to_lowercase())).collect()
+    };
+    let exact = matching(&|label| label == lower);
+    let found = if exact.is_empty() { matching(&|label| label.contains(&lower)) } else { exact };
     match found.as_slice() {
         [one] => Ok(*one),
         [] => Err(Failure::failed(format!("no class is called `{wanted}`"))

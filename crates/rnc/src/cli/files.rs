@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::failure::{Failure, Kind};
 
@@ -55,6 +55,34 @@ pub(crate) fn check_target<'a>(path: &Path, read: impl IntoIterator<Item = &'a P
         let reason = format!("there is no directory {}", folder.display());
         Err(Failure::file("write", path, reason).with_help(format!("mkdir -p {}", super::say::shell(folder))))
     }
+}
+
+/// Does so for several files, which must not be the same either.
+pub(crate) fn check_targets<'a>(
+    targets: impl IntoIterator<Item = &'a PathBuf>,
+    read: impl IntoIterator<Item = &'a Path>,
+) -> Result<(), Failure> {
+    let read: Vec<&Path> = read.into_iter().collect();
+    let mut seen: Vec<&Path> = Vec::new();
+    for target in targets {
+        check_target(target, read.iter().copied())?;
+        if seen.contains(&target.as_path()) {
+            return Err(Failure::new(Kind::Usage, format!("{} is to be written twice", target.display()))
+                .with_help("give the outputs different names"));
+        }
+        seen.push(target);
+    }
+    Ok(())
+}
+
+/// Finds out whether a file to write is named as what will be in it.
+pub(crate) fn check_extension(path: &Path, extension: &str) -> Result<(), Failure> {
+    let fits = path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension));
+    let failure = || {
+        let message = format!("{} will be a .{extension} file, and is not named so", path.display());
+        Failure::new(Kind::Usage, message).with_help(format!("name it {}", path.with_extension(extension).display()))
+    };
+    fits.then_some(()).ok_or_else(failure)
 }
 
 fn folder(path: &Path) -> &Path {

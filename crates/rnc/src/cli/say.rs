@@ -14,6 +14,11 @@ pub(crate) fn note(text: impl Display) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
+/// A text from a file as a terminal can show it: without control characters.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
 /// Data, on stdout, as it is.
 pub(crate) fn data(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();

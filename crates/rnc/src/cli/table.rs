@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::say::printable;
+
 /// A table. Cells of a column are aligned alike.
 pub(crate) struct Table {
     columns: Vec<Column>,
@@ -22,9 +24,10 @@ impl Table {
         Self { columns: columns.to_vec(), rows: Vec::new() }
     }
 
-    /// Adds a row of as many cells as there are columns.
+    /// Adds a row of as many cells as there are columns. Names of files and classes may be in them: control characters, which would move a terminal's cursor or
+    /// colour what follows, are shown as such.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().collect());
+        self.rows.push(cells.into_iter().map(|cell| printable(&cell)).collect());
     }
 
     /// The lines of the table, its header first, each after `indent` spaces.

@@ -16,8 +16,8 @@ use rnc::Isa;
 use rnc::statistics::Summary;
 
 use super::failure::{Failure, Kind};
-use super::profile::batch;
-use super::run::{positive, threads};
+use super::profile::{batch, runs};
+use super::run::threads;
 use super::say;
 use counters::{Counters, Counts};
 use record::{Availability, Machine, PerRun, Record, Round, Row, Settings, Throughput};
@@ -74,7 +74,7 @@ pub(crate) struct Bench {
     #[arg(short = 't', long, value_name = "S", value_parser = seconds)]
     duration: Option<f64>,
     /// Runs of each configuration, of all its streams together, instead of a duration. With both, both are reached.
-    #[arg(long, value_name = "N", value_parser = iterations, visible_alias = "niter")]
+    #[arg(long, value_name = "N", value_parser = runs, visible_alias = "niter")]
     iterations: Option<usize>,
     /// An input tensor, as of `rnc run`; random numbers if none is given.
     #[arg(long, value_name = "[NAME=]FILE")]
@@ -95,10 +95,14 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let old_plan = self.compare.as_deref().filter(|path| is_plan(path));
-        let paths: Vec<&Path> = old_plan.into_iter().chain(self.plans.iter().map(PathBuf::as_path)).collect();
-        let stored = self.compare.as_deref().filter(|_| old_plan.is_none());
-        let stored = stored.map(|path| Ok::<_, Failure>((Record::read(path)?, path))).transpose()?;
+        let (old_plan, stored) = match &self.compare {
+            None => (None, None),
+            Some(path) => match Old::read(path)? {
+                Old::Plan => (Some(path), None),
+                Old::Record(record) => (None, Some((record, path.as_path()))),
+            },
+        };
+        let paths: Vec<&Path> = old_plan.into_iter().chain(&self.plans).map(PathBuf::as_path).collect();
         if self.fail_if_slower.is_some() && stored.is_none() && paths.len() < 2 {
             return Err(
                 usage("--fail-if-slower has nothing to compare with").with_help("name two plans, or --compare OLD")
@@ -221,12 +225,26 @@ fn row(plans: &[record::PlanEntry], subject: Subject) -> Row {
     }
 }
 
-/// Whether a file starts as a plan does.
-fn is_plan(path: &Path) -> bool {
-    let magic = rnc_plan::file::MAGIC;
-    let mut start = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(magic.len() as u64).read_to_end(&mut start));
-    read.is_ok() && start == magic
+/// What `--compare` names.
+enum Old {
+    Plan,
+    Record(Box<Record>),
+}
+
+impl Old {
+    /// Looks into a file, which may be a pipe and be read once only.
+    fn read(path: &Path) -> Result<Self, Failure> {
+        let magic = rnc_plan::file::MAGIC;
+        let failed = |error| Failure::file("read", path, error);
+        let mut file = std::fs::File::open(path).map_err(failed)?;
+        let mut bytes = Vec::new();
+        file.by_ref().take(magic.len() as u64).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes == magic {
+            return Ok(Self::Plan);
+        }
+        file.take(record::MOST_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+        Record::read(path, &bytes).map(Box::new).map(Self::Record)
+    }
 }
 
 /// CPUs of this process.
@@ -243,11 +261,6 @@ fn distinct(numbers: &[usize]) -> Vec<usize> {
         }
     }
     distinct
-}
-
-fn iterations(text: &str) -> Result<usize, String> {
-    const MOST: usize = 10_000_000;
-    positive(text).ok().filter(|n| *n <= MOST).ok_or_else(|| format!("`{text}` is not a number from 1 to {MOST}"))
 }
 
 /// A day is longer than anyone measures.

@@ -12,6 +12,8 @@ use crate::cli::failure::Failure;
 
 /// What `format` says.
 pub(super) const FORMAT: &str = "rnc-bench";
+/// Most bytes of a file that are looked at: some hundred times a benchmark of every size that is of use.
+pub(super) const MOST_BYTES: u64 = 1 << 30;
 /// What `version` says; goes up when a field changes its meaning.
 pub(super) const VERSION: u32 = 1;
 
@@ -166,10 +168,9 @@ impl SessionEntry {
 }
 
 impl Record {
-    /// Reads what `--json` printed earlier.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
-        let bytes = std::fs::read(path).map_err(|error| Failure::file("read", path, error))?;
-        Self::parse(&bytes).map_err(|problem| {
+    /// Reads what `--json` printed earlier, and a file has.
+    pub fn read(path: &Path, bytes: &[u8]) -> Result<Self, Failure> {
+        Self::parse(bytes).map_err(|problem| {
             Failure::failed(format!("{}: {problem}", path.display()))
                 .with_help("`--compare` takes a plan, or what `rnc bench PLAN --json > FILE` wrote")
         })

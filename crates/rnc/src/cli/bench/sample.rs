@@ -1,7 +1,8 @@
 //! Measuring: configurations take turns, round by round, so that whatever else the machine does meanwhile hits all of them alike.
 
-use std::sync::Barrier;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -107,14 +108,18 @@ impl Subject {
     /// Runs on all streams at once; the first is on this thread.
     fn runs(&mut self, share: Share, counters: Option<&mut Counters>) -> Result<(Round, Option<Counts>), RunError> {
         let inputs: Vec<&[f32]> = self.inputs.iter().map(Vec::as_slice).collect();
-        let gate = Gate { barrier: Barrier::new(self.streams.len()), started: AtomicUsize::new(0), share };
+        let gate = Gate { line: StartingLine::new(self.streams.len()), started: AtomicUsize::new(0), share };
         let lane = Lane { session: &self.session, batch: self.configuration.batch, inputs: &inputs, gate: &gate };
         let Some((first, others)) = self.streams.split_first_mut() else { return Ok(<_>::default()) };
         thread::scope(|scope| {
-            let mut others: Vec<_> = others
-                .iter_mut()
-                .map(|stream| scope.spawn(move || lane.settle(stream).and_then(Runner::run)))
-                .collect();
+            let spawn =
+                |stream| thread::Builder::new().spawn_scoped(scope, move || lane.settle(stream).and_then(Runner::run));
+            let others: io::Result<Vec<_>> = others.iter_mut().map(spawn).collect();
+            let mut others = others.map_err(|error| {
+                // Those that there are wait for the others.
+                gate.line.call_off();
+                RunError::Thread { error }
+            })?;
             let (own, counts) = match (lane.settle(first), counters) {
                 (Err(error), _) => (Err(error), None),
                 (Ok(runner), Some(counters)) => counters.count(|| joined(runner, &mut others)),
@@ -128,7 +133,7 @@ impl Subject {
 /// What the streams of a configuration share.
 struct Gate {
     /// All streams start at once.
-    barrier: Barrier,
+    line: StartingLine,
     /// Runs that were started, or would have been.
     started: AtomicUsize,
     share: Share,
@@ -140,6 +145,34 @@ impl Gate {
         let before = self.started.fetch_add(1, Ordering::Relaxed);
         let Share { at_least, at_most, time, .. } = self.share;
         before < at_least || (before < at_most && start.elapsed() < time)
+    }
+}
+
+/// Where streams wait for each other.
+struct StartingLine {
+    runners: usize,
+    /// How many are there; none are waited for if the start is called off.
+    waiting: Mutex<Option<usize>>,
+    changed: Condvar,
+}
+
+impl StartingLine {
+    fn new(runners: usize) -> Self {
+        Self { runners, waiting: Mutex::new(Some(0)), changed: Condvar::new() }
+    }
+
+    /// Comes back when all runners are there. False if the start is called off.
+    fn wait(&self) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        *waiting = waiting.map(|there| there + 1);
+        self.changed.notify_all();
+        let missing = |waiting: &mut Option<usize>| waiting.is_some_and(|there| there < self.runners);
+        self.changed.wait_while(waiting, missing).unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn call_off(&self) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.changed.notify_all();
     }
 }
 
@@ -157,6 +190,8 @@ struct Runner<'a> {
     lane: Lane<'a>,
     workspace: &'a mut Workspace,
     outputs: Vec<&'a mut [f32]>,
+    /// False if there is nothing to run: another stream has no thread.
+    started: bool,
 }
 
 /// When a stream ran, and how long each of its runs took, in milliseconds.
@@ -170,10 +205,10 @@ impl<'a> Lane<'a> {
     /// Does the run that does not count, and waits for the other streams, also if it fails: they wait for this one.
     fn settle(self, stream: &'a mut Stream) -> Result<Runner<'a>, RunError> {
         let outputs = stream.outputs.iter_mut().map(Vec::as_mut_slice).collect();
-        let mut runner = Runner { lane: self, workspace: &mut stream.workspace, outputs };
+        let mut runner = Runner { lane: self, workspace: &mut stream.workspace, outputs, started: false };
         let settled = if self.gate.share.settle { runner.once() } else { Ok(()) };
-        self.gate.barrier.wait();
-        settled.map(|()| runner)
+        let started = self.gate.line.wait();
+        settled.map(|()| Runner { started, ..runner })
     }
 }
 
@@ -186,7 +221,7 @@ impl Runner<'_> {
     fn run(mut self) -> Result<Lap, RunError> {
         let mut times = Vec::new();
         let start = Instant::now();
-        while self.lane.gate.another(start) {
+        while self.started && self.lane.gate.another(start) {
             let start = Instant::now();
             self.once()?;
             times.push(milliseconds(start.elapsed()));
@@ -300,5 +335,16 @@ mod tests {
         let mut subject = subject(3, 1);
         subject.inputs[0].pop();
         assert!(matches!(measure(&mut [subject], &effort(None, Some(5)), None), Err(RunError::Length { .. })));
+    }
+
+    #[test]
+    fn a_start_that_is_called_off_lets_those_go_who_wait_for_it() {
+        let line = StartingLine::new(3);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| line.wait());
+            line.call_off();
+            assert!(!waiting.join().unwrap());
+        });
+        assert!(!line.wait() && StartingLine::new(1).wait());
     }
 }

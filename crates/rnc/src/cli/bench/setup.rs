@@ -6,11 +6,12 @@ use std::time::Instant;
 use rnc::plan::Batch;
 use rnc::{Plan, RunError, Session, buffers};
 
+use super::Bench;
 use super::record::{Configuration, PlanEntry, SessionEntry};
 use super::sample::{Subject, milliseconds};
-use super::{Bench, usage};
 use crate::cli::failure::Failure;
 use crate::cli::inspect::kernel;
+use crate::cli::profile::wrong_batch;
 use crate::cli::run::{load, read_inputs};
 
 /// How often a plan is loaded for each number of threads.
@@ -108,10 +109,7 @@ impl Feed {
         let fixed = plan.batch.fixed();
         let batches = if bench.batch.is_empty() { vec![fixed.unwrap_or(1)] } else { super::distinct(&bench.batch) };
         match fixed.zip(batches.iter().find(|batch| fixed.is_some_and(|fixed| fixed != **batch))) {
-            Some((fixed, wrong)) => {
-                let message = format!("{} is for a batch of {fixed} alone, found --batch {wrong}", path.display());
-                Err(usage(message).with_help("a plan takes any batch if the model's is open and no --dim fixes it"))
-            }
+            Some((fixed, wrong)) => Err(wrong_batch(path, fixed, *wrong)),
             None => Ok(Self { batches, given: None }),
         }
     }

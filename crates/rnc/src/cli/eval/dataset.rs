@@ -1,12 +1,13 @@
 //! A folder for each class.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rnc::image::Source;
 
 use super::super::failure::Failure;
 use super::super::images::in_folder;
-use super::super::say::note;
+use super::super::say::{note, printable};
 
 /// Images and the classes that they are of.
 pub(super) struct Dataset {
@@ -46,16 +47,17 @@ impl Dataset {
         let assigned = assign(folders, labels.as_deref(), classes)?;
         if assigned.by == By::Order {
             note(format!(
-                "folders are classes in alphabetical order: {} is 0, and so on (--labels gives names)",
-                folders[0].name
+                "folders are classes in alphabetical order: {} is class 0, and so on",
+                printable(&folders[0].name)
             ));
         }
+        let named = labels.is_some();
         let mut names = labels.unwrap_or_else(|| (0..classes).map(|class| format!("class {class}")).collect());
         let (mut sources, mut truth) = (Vec::new(), Vec::new());
         for (folder, class) in folders.iter().zip(assigned.classes) {
             in_folder(&folder.path, &mut sources)?;
             truth.resize(sources.len(), class);
-            if assigned.by == By::Order {
+            if assigned.by == By::Order && !named {
                 names[class].clone_from(&folder.name);
             }
         }
@@ -82,28 +84,61 @@ struct Assigned {
 }
 
 fn assign(folders: &[Folder], labels: Option<&[String]>, classes: usize) -> Result<Assigned, Failure> {
-    let label = |folder: &Folder| labels?.iter().position(|label| same(label, &folder.name));
-    let number = |folder: &Folder| folder.name.parse().ok().filter(|class| *class < classes);
-    let all = |find: &dyn Fn(&Folder) -> Option<usize>| folders.iter().map(find).collect::<Option<Vec<usize>>>();
-    if let Some(classes) = all(&label) {
-        return Ok(Assigned { by: By::Label, classes });
-    }
-    if let Some(classes) = all(&number) {
-        return Ok(Assigned { by: By::Number, classes });
-    }
-    if folders.len() == classes {
-        return Ok(Assigned { by: By::Order, classes: (0..classes).collect() });
-    }
-    let message = match (labels, folders.iter().find(|folder| label(folder).is_none())) {
-        (Some(_), Some(odd)) => format!("no class is called `{}`, as the folder {} is", odd.name, odd.path.display()),
-        _ => format!(
-            "the model has {classes} classes, and there are {} folders, whose classes are not known",
-            folders.len()
-        ),
+    let known: Vec<Option<usize>> =
+        folders.iter().map(|folder| label(labels.unwrap_or_default(), folder)).collect::<Result<_, _>>()?;
+    let assigned = if let Some(classes) = known.iter().copied().collect() {
+        Assigned { by: By::Label, classes }
+    } else if let (Some(labels), Some(odd)) =
+        (labels, known.iter().position(Option::is_none).filter(|_| known.iter().any(Option::is_some)))
+    {
+        let Folder { name, path } = &folders[odd];
+        let message = format!(
+            "no class is called `{name}`, as the folder {} is; there are {} classes",
+            path.display(),
+            labels.len()
+        );
+        return Err(Failure::failed(message).with_help(HELP));
+    } else if let Some(classes) =
+        folders.iter().map(|folder| folder.name.parse().ok().filter(|class| *class < classes)).collect()
+    {
+        Assigned { by: By::Number, classes }
+    } else if folders.len() == classes {
+        Assigned { by: By::Order, classes: (0..classes).collect() }
+    } else {
+        let message = format!(
+            "the model has {classes} classes, and there are {} folders, whose classes are not known: {} is the first",
+            folders.len(),
+            folders[0].path.display()
+        );
+        return Err(Failure::failed(message).with_help(HELP));
     };
-    Err(Failure::failed(message).with_help(
-        "folders are named as the classes are (--labels names a set or a file with one name a line) or by the numbers of the classes from 0 up",
-    ))
+    let mut seen = HashMap::new();
+    for (class, folder) in assigned.classes.iter().zip(folders) {
+        if let Some(other) = seen.insert(class, folder) {
+            let (one, two) = (other.path.display(), folder.path.display());
+            return Err(Failure::failed(format!("{one} and {two} are folders of the same class, number {class}"))
+                .with_help("put their images together"));
+        }
+    }
+    Ok(assigned)
+}
+
+const HELP: &str = "folders are named as the classes are (--labels names a set or a file with one name a line) or by the numbers of the classes from 0 up";
+
+/// The class that a folder is named as.
+fn label(labels: &[String], folder: &Folder) -> Result<Option<usize>, Failure> {
+    let mut found = labels.iter().enumerate().filter(|(_, label)| same(label, &folder.name)).map(|(class, _)| class);
+    match (found.next(), found.next()) {
+        (Some(one), Some(two)) => {
+            let message = format!(
+                "two classes are called `{}`, as the folder {} is: {one} and {two}",
+                folder.name,
+                folder.path.display()
+            );
+            Err(Failure::failed(message).with_help("name all folders by the numbers of their classes"))
+        }
+        (one, _) => Ok(one),
+    }
 }
 
 /// Whether a folder is named as a class, but for case and what stands between words.
@@ -134,9 +169,24 @@ mod tests {
     #[test]
     fn a_folder_of_no_class_is_named() {
         let labels = ["dog", "cat"].map(str::to_owned);
-        let error = assign(&named(&["cow"]), Some(&labels), 2).unwrap_err().to_string();
-        assert_eq!(error, "no class is called `cow`, as the folder cow is");
-        let error = assign(&named(&["cow"]), None, 2).unwrap_err().to_string();
-        assert!(error.contains("the model has 2 classes, and there are 1 folders"), "{error}");
+        let refused =
+            |names: &[&str], labels: Option<&[String]>| assign(&named(names), labels, 2).unwrap_err().to_string();
+        // As many as there are classes: one of them misspelled is still no reason to guess.
+        assert_eq!(
+            refused(&["cow", "dog"], Some(&labels)),
+            "no class is called `cow`, as the folder cow is; there are 2 classes"
+        );
+        assert!(refused(&["cow"], None).contains("the model has 2 classes, and there are 1 folders"));
+        assert_eq!(refused(&["dog", "Dog_"], Some(&labels)), "dog and Dog_ are folders of the same class, number 0");
+        assert_eq!(refused(&["1", "01"], None), "1 and 01 are folders of the same class, number 1");
+        let twice = ["cardigan", "cardigan"].map(str::to_owned);
+        assert!(refused(&["cardigan"], Some(&twice)).contains("two classes are called `cardigan`"));
+    }
+
+    #[test]
+    fn folders_that_no_label_fits_are_classes_in_their_order_and_the_names_stay() {
+        let labels = ["dog", "cat"].map(str::to_owned);
+        let assigned = assign(&named(&["n01", "n02"]), Some(&labels), 2).unwrap();
+        assert_eq!(assigned, Assigned { by: By::Order, classes: vec![0, 1] });
     }
 }

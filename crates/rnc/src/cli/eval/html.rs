@@ -37,7 +37,7 @@ struct Mistake {
 pub(super) fn page(report: &Report, preparer: &Preparer) -> Result<String, Failure> {
     let mistake = |one: Judged| Mistake { image: report.image(&one), picture: thumbnail(report, &one, preparer) };
     let mistakes = report.tally.worst(report.worst).into_iter().map(mistake).collect();
-    PARTS.page(&Page { report: report.json(), mistakes })
+    PARTS.page(&Page { report: report.counts(), mistakes })
 }
 
 fn thumbnail(report: &Report, one: &Judged, preparer: &Preparer) -> Option<String> {

@@ -8,17 +8,17 @@ mod tally;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use rnc::classes::probabilities;
+use rnc::classes::{highest, probabilities, rank};
 use rnc::{Isa, Session};
 
 use super::failure::Failure;
-use super::images::{ImageOptions, PREPROCESSING, Scores, Stream, StreamOptions};
+use super::images::{self, ImageOptions, PREPROCESSING, Scores, Stream, StreamOptions};
 use super::run::{Loaded, all_read, load, none_read, positive, run_samples, threads};
 use super::say::{json, note};
 use super::{files, say};
 use dataset::Dataset;
 use report::Report;
-use tally::{Judged, Tally, rank};
+use tally::{Judged, Tally};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -69,14 +69,13 @@ pub(crate) struct Eval {
 
 impl Eval {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        if let Some(html) = &self.html {
-            files::check_target(html, [self.plan.as_path()])?;
-        }
         let folders = dataset::folders(&self.dir)?;
         let Loaded { session, .. } = load(&self.plan, self.isa, self.threads)?;
         let labels = self.prepare.labels(session.plan())?;
         let classes = classes(&session, labels.as_deref())?;
         let data = Dataset::new(&self.dir, &folders, labels, classes)?;
+        let read = images::files(&data.sources).chain(self.prepare.label_file()).chain([self.plan.as_path()]);
+        files::check_targets(&self.html, read)?;
         let options = StreamOptions { preprocess: self.prepare.preprocess(session.plan()), batch: self.batch };
         let stream = Stream::new(&session, &data.sources, options)?;
         let start = Instant::now();
@@ -105,7 +104,7 @@ fn judge(session: &Session, stream: &Stream, data: &Dataset) -> Result<(Vec<Judg
         for (index, row) in indices.iter().zip(scores.rows()) {
             let truth = data.truth[*index];
             let probabilities = probabilities(&row);
-            let guess = (0..row.len()).find(|class| rank(&row, *class) == 0).unwrap_or(0);
+            let guess = highest(&row).unwrap_or(0);
             judged.push(Judged {
                 source: *index,
                 truth,

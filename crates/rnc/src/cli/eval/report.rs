@@ -5,7 +5,8 @@ use std::fmt::Write;
 use rnc::Session;
 use serde::Serialize;
 
-use super::super::run::{percent, printable};
+use super::super::run::percent;
+use super::super::say::printable;
 use super::super::table::{Column, Table};
 use super::dataset::Dataset;
 use super::tally::{ClassCount, Judged, Tally};
@@ -40,6 +41,7 @@ pub(super) struct Json<'a> {
     classes: Vec<ClassRow<'a>>,
     /// By true class and guess, where there is at least one image.
     confusion: Vec<ConfusionRow>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     results: Vec<ImageRow>,
 }
 
@@ -74,8 +76,13 @@ pub(super) struct ImageRow {
 }
 
 impl Report<'_> {
-    /// The report as data.
+    /// The report as data, with what the model says of every image.
     pub fn json(&self) -> Json<'_> {
+        Json { results: self.tally.judged.iter().map(|one| self.image(one)).collect(), ..self.counts() }
+    }
+
+    /// The report as data, without the single images.
+    pub fn counts(&self) -> Json<'_> {
         let images = self.tally.judged.len();
         let [top1, top5] = [1, 5].map(|k| self.tally.top(k));
         let class = |(class, count): (usize, &ClassCount)| ClassRow {
@@ -100,16 +107,17 @@ impl Report<'_> {
             images_per_s: images as f64 / self.seconds,
             classes: self.tally.classes.iter().enumerate().map(class).collect(),
             confusion: self.confusion(),
-            results: self.tally.judged.iter().map(|one| self.image(one)).collect(),
+            results: Vec::new(),
         }
     }
 
     fn confusion(&self) -> Vec<ConfusionRow> {
-        let rows = self.tally.confusion.iter().enumerate();
-        let cells = rows.flat_map(|(class, row)| {
-            row.iter().enumerate().map(move |(guess, n)| ConfusionRow { class, guess, images: *n })
-        });
-        cells.filter(|cell| cell.images > 0).collect()
+        let row = |((class, guess), images): (&(usize, usize), &usize)| ConfusionRow {
+            class: *class,
+            guess: *guess,
+            images: *images,
+        };
+        self.tally.confusion.iter().map(row).collect()
     }
 
     /// What the model says of one image.
@@ -175,7 +183,7 @@ impl Report<'_> {
         for (class, count) in self.tally.classes.iter().enumerate().filter(|(_, count)| count.images > 0) {
             let counts = [count.images, count.right, count.top5].map(|n| n.to_string());
             let shares = [count.recall(), count.precision()].map(or_none);
-            table.row([printable(self.name(class))].into_iter().chain(counts).chain(shares));
+            table.row([self.name(class).to_owned()].into_iter().chain(counts).chain(shares));
         }
         table
     }
@@ -183,9 +191,11 @@ impl Report<'_> {
     fn matrix(&self) -> Table {
         let columns = self.data.names.iter().map(|name| Column::number(printable(name)));
         let mut table = Table::new(&[Column::text("")].into_iter().chain(columns).collect::<Vec<_>>());
-        for (class, row) in self.tally.confusion.iter().enumerate() {
-            let cells = row.iter().map(|n| if *n == 0 { "·".to_owned() } else { n.to_string() });
-            table.row([printable(self.name(class))].into_iter().chain(cells));
+        for class in 0..self.data.names.len() {
+            let cell = |guess: usize| {
+                self.tally.confusion.get(&(class, guess)).map_or_else(|| "·".to_owned(), ToString::to_string)
+            };
+            table.row(std::iter::once(self.name(class).to_owned()).chain((0..self.data.names.len()).map(cell)));
         }
         table
     }
@@ -193,7 +203,7 @@ impl Report<'_> {
     fn confusions(&self) -> Table {
         let mut table = Table::new(&[Column::number("times"), Column::text("class"), Column::text("taken for")]);
         for (truth, guess, n) in self.tally.confused(CONFUSIONS) {
-            table.row([n.to_string(), printable(self.name(truth)), printable(self.name(guess))]);
+            table.row([n.to_string(), self.name(truth).to_owned(), self.name(guess).to_owned()]);
         }
         table
     }
@@ -207,7 +217,7 @@ impl Report<'_> {
             Column::number("probability"),
         ]);
         for one in self.tally.worst(self.worst) {
-            let [truth, guess] = [one.truth, one.guess].map(|class| printable(self.name(class)));
+            let [truth, guess] = [one.truth, one.guess].map(|class| self.name(class).to_owned());
             table.row([self.file(&one), truth, percent(one.truth_probability), guess, percent(one.probability)]);
         }
         table

@@ -1,6 +1,6 @@
 //! Counting what a classifier got right.
 
-use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 /// What a model says of one image.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,18 +17,6 @@ pub(super) struct Judged {
     pub probability: f64,
     /// How probable the truth is to the model.
     pub truth_probability: f64,
-}
-
-/// Classes with a higher score than one of them; of equal scores the first class counts as higher. NaN is lower than any number.
-pub(super) fn rank(scores: &[f32], class: usize) -> usize {
-    let key = |score: f32| if score.is_nan() { f32::NEG_INFINITY } else { score };
-    let own = key(scores[class]);
-    let before = |(other, score): (usize, &f32)| match key(*score).total_cmp(&own) {
-        Ordering::Greater => true,
-        Ordering::Equal => other < class,
-        Ordering::Less => false,
-    };
-    scores.iter().enumerate().filter(|pair| before(*pair)).count()
 }
 
 /// Counts of one class.
@@ -66,21 +54,21 @@ pub(super) struct Tally {
     pub judged: Vec<Judged>,
     /// By class.
     pub classes: Vec<ClassCount>,
-    /// By true class and guess.
-    pub confusion: Vec<Vec<usize>>,
+    /// By true class and guess, where there is at least one image.
+    pub confusion: BTreeMap<(usize, usize), usize>,
 }
 
 impl Tally {
     /// Counts what a model of so many classes says.
     pub fn new(classes: usize, judged: Vec<Judged>) -> Self {
         let mut counts = vec![ClassCount::default(); classes];
-        let mut confusion = vec![vec![0; classes]; classes];
+        let mut confusion = BTreeMap::new();
         for one in &judged {
             counts[one.truth].images += 1;
             counts[one.truth].right += usize::from(one.rank == 0);
             counts[one.truth].top5 += usize::from(one.rank < 5);
             counts[one.guess].guessed += 1;
-            confusion[one.truth][one.guess] += 1;
+            *confusion.entry((one.truth, one.guess)).or_insert(0) += 1;
         }
         Self { judged, classes: counts, confusion }
     }
@@ -100,9 +88,8 @@ impl Tally {
 
     /// Pairs of a true class and another that it was taken for, the most frequent first, at most so many.
     pub fn confused(&self, most: usize) -> Vec<(usize, usize, usize)> {
-        let rows = self.confusion.iter().enumerate();
-        let pairs = rows.flat_map(|(truth, row)| row.iter().enumerate().map(move |(guess, n)| (truth, guess, *n)));
-        let mut pairs: Vec<_> = pairs.filter(|(truth, guess, n)| truth != guess && *n > 0).collect();
+        let wrong = self.confusion.iter().filter(|((truth, guess), _)| truth != guess);
+        let mut pairs: Vec<_> = wrong.map(|((truth, guess), n)| (*truth, *guess, *n)).collect();
         pairs.sort_by_key(|(truth, guess, n)| (std::cmp::Reverse(*n), *truth, *guess));
         pairs.truncate(most);
         pairs
@@ -118,13 +105,6 @@ mod tests {
     }
 
     #[test]
-    fn a_rank_counts_what_is_higher_and_of_equals_what_is_first() {
-        let scores = [0.5, 2.0, 0.5, f32::NAN];
-        assert_eq!([0, 1, 2, 3].map(|class| rank(&scores, class)), [1, 0, 2, 3]);
-        assert_eq!(rank(&[f32::NAN, f32::NAN], 1), 1);
-    }
-
-    #[test]
     fn counts_are_of_images_classes_and_pairs() {
         let all =
             vec![judged(0, 0, 0, 0, 0.9), judged(1, 0, 1, 1, 0.6), judged(2, 1, 0, 5, 0.8), judged(3, 0, 1, 2, 0.6)];
@@ -133,7 +113,7 @@ mod tests {
         assert_eq!(tally.classes[0], ClassCount { images: 3, right: 1, top5: 3, guessed: 2 });
         assert_eq!((tally.classes[0].recall(), tally.classes[0].precision()), (Some(1.0 / 3.0), Some(0.5)));
         assert_eq!((tally.classes[2].recall(), tally.classes[2].precision()), (None, None));
-        assert_eq!(tally.confusion, [[1, 2, 0], [1, 0, 0], [0, 0, 0]]);
+        assert_eq!(tally.confusion, [((0, 0), 1), ((0, 1), 2), ((1, 0), 1)].into());
         assert_eq!(tally.confused(9), [(0, 1, 2), (1, 0, 1)]);
         let worst: Vec<usize> = tally.worst(2).iter().map(|one| one.source).collect();
         assert_eq!(worst, [2, 1]);

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use clap::Args;
 use rnc::Plan;
-use rnc::image::{Preprocess, labels, preset};
+use rnc::image::{Preprocess, Source, labels, preset};
 
 use super::failure::{Failure, Kind};
 use super::say::note;
@@ -50,6 +50,11 @@ impl ImageOptions {
         })
     }
 
+    /// The file with the labels, if it is one.
+    pub(crate) fn label_file(&self) -> Option<&Path> {
+        self.labels.as_deref().filter(|labels| labels::named(labels).is_none()).map(Path::new)
+    }
+
     /// Names of a plan's classes, if there are any.
     pub(crate) fn labels(&self, plan: &Plan) -> Result<Option<Vec<String>>, Failure> {
         match &self.labels {
@@ -73,9 +78,18 @@ pub(crate) fn read_labels(set_or_file: &str) -> Result<Vec<String>, Failure> {
     Ok(labels::parse(&text))
 }
 
-/// A failure of the command line, with a pointer to a command's help.
-fn usage(message: impl Into<String>, command: &str) -> Failure {
-    Failure::new(Kind::Usage, message).with_help(format!("`rnc {command} --help` has examples"))
+/// The files among sources of images.
+pub(crate) fn files(sources: &[Source]) -> impl Iterator<Item = &Path> {
+    sources.iter().filter_map(|source| match source {
+        Source::File(path) => Some(path.as_path()),
+        Source::Bytes { .. } => None,
+    })
+}
+
+/// Arguments that name no images as they stand.
+fn usage(message: impl Into<String>) -> Failure {
+    Failure::new(Kind::Usage, message)
+        .with_help("images are files, folders, patterns with *, ? or […], or - for standard input")
 }
 
 #[cfg(test)]

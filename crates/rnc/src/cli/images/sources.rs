@@ -17,7 +17,7 @@ const MAX_STDIN: u64 = 1 << 30;
 /// no file's name, for what it matches; `-` for one image on standard input.
 pub(crate) fn sources(arguments: &[PathBuf]) -> Result<Vec<Source>, Failure> {
     if arguments.iter().filter(|argument| is_stdin(argument)).count() > 1 {
-        return Err(usage("standard input (`-`) is named twice, and can be read once", "run"));
+        return Err(usage("standard input (`-`) is named twice, and can be read once"));
     }
     let mut sources = Vec::new();
     for argument in arguments {
@@ -72,9 +72,16 @@ fn pattern(argument: &Path) -> Option<&str> {
 }
 
 fn matching(pattern: &str) -> Result<Vec<Source>, Failure> {
-    let paths = glob::glob(pattern).map_err(|error| usage(format!("`{pattern}` is not a pattern: {error}"), "run"))?;
-    let files: Vec<_> = paths.filter_map(Result::ok).filter(|path| path.is_file()).map(Source::File).collect();
-    if files.is_empty() { Err(Failure::failed(format!("no file matches `{pattern}`"))) } else { Ok(files) }
+    let paths = glob::glob(pattern).map_err(|error| usage(format!("`{pattern}` is not a pattern: {error}")))?;
+    let mut sources = Vec::new();
+    for path in paths.filter_map(Result::ok) {
+        if path.is_dir() {
+            in_folder(&path, &mut sources)?;
+        } else {
+            sources.push(Source::File(path));
+        }
+    }
+    if sources.is_empty() { Err(Failure::failed(format!("no image matches `{pattern}`"))) } else { Ok(sources) }
 }
 
 fn stdin() -> Result<Source, Failure> {
@@ -120,7 +127,7 @@ mod tests {
     fn what_names_no_image_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         assert!(names(&[folder.path()]).unwrap_err().contains("no image in the folder"));
-        assert!(names(&[&folder.path().join("*.jpg")]).unwrap_err().contains("no file matches"));
+        assert!(names(&[&folder.path().join("*.jpg")]).unwrap_err().contains("no image matches"));
         assert!(names(&[&folder.path().join("[.jpg")]).unwrap_err().contains("is not a pattern"));
         let stdin = Path::new("-");
         assert!(names(&[stdin, stdin]).unwrap_err().contains("named twice"));

@@ -111,7 +111,7 @@ impl<'a> Stream<'a> {
 }
 
 /// Who decodes images for a session of so many threads: those CPUs that it leaves free, or all of them between its runs. Two threads decode and prepare
-/// photographs some ten times as fast as they run ResNet-50.
+/// photographs some nine times as fast as they run ResNet-50.
 fn workers(threads: usize) -> Workers {
     let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
     match cpus.saturating_sub(threads) {

@@ -5,12 +5,12 @@ mod measure;
 mod report;
 mod trace;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rnc::Isa;
 use rnc::plan::limits::MAX_BATCH;
 
-use super::failure::Failure;
+use super::failure::{Failure, Kind};
 use super::run::{Loaded, load, positive, threads};
 use super::say::note;
 use super::{files, say};
@@ -41,7 +41,7 @@ pub(crate) struct Profile {
     #[arg(short, long, value_name = "N", value_parser = batch)]
     batch: Option<usize>,
     /// Runs to take medians of.
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = positive)]
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = runs)]
     runs: usize,
     /// Order of the table.
     #[arg(long, value_enum, default_value_t = Order::Time, conflicts_with = "json")]
@@ -77,10 +77,13 @@ enum Order {
 
 impl Profile {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        for target in self.trace.iter().chain(&self.html) {
-            files::check_target(target, [self.plan.as_path()])?;
-        }
+        files::check_targets(self.trace.iter().chain(&self.html), [self.plan.as_path()])?;
         let Loaded { session, .. } = load(&self.plan, self.isa, self.threads)?;
+        if let Some((fixed, batch)) =
+            session.plan().batch.fixed().zip(self.batch).filter(|(fixed, batch)| fixed != batch)
+        {
+            return Err(wrong_batch(&self.plan, fixed, batch));
+        }
         let profiled = Profiled::new(&session, self.batch, self.runs)?;
         if let Some(path) = &self.trace {
             files::write_json(path, &Trace::new(&profiled))?;
@@ -92,6 +95,18 @@ impl Profile {
         }
         if self.json { say::json(&profiled) } else { say::data(&report::text(&profiled, self.sort, self.top)) }
     }
+}
+
+/// That a plan is for another batch.
+pub(crate) fn wrong_batch(plan: &Path, fixed: usize, found: usize) -> Failure {
+    let message = format!("{} is for a batch of {fixed} alone, found --batch {found}", plan.display());
+    Failure::new(Kind::Usage, message).with_help("a plan takes any batch if the model's is open and no --dim fixes it")
+}
+
+/// More runs than a day has time for are a mistake.
+pub(crate) fn runs(text: &str) -> Result<usize, String> {
+    const MOST: usize = 10_000_000;
+    positive(text).ok().filter(|n| *n <= MOST).ok_or_else(|| format!("`{text}` is not a number from 1 to {MOST}"))
 }
 
 pub(crate) fn batch(text: &str) -> Result<usize, String> {

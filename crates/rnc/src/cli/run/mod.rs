@@ -21,7 +21,7 @@ use measure::Collector;
 use report::{Format, Report};
 
 pub(crate) use measure::{Measured, Samples, Statistics, measure, run_samples};
-pub(crate) use report::{guesses_text, percent, printable};
+pub(crate) use report::{guesses_text, percent};
 pub(crate) use tensors::{read_arrays, read_inputs};
 
 const EXAMPLES: &str = "\
@@ -100,20 +100,19 @@ pub(crate) struct Loaded {
 }
 
 impl Run {
-    /// All files that a run reads.
+    /// All files that a run reads beside its images.
     fn files_read(&self) -> impl Iterator<Item = &Path> {
-        let tensors =
-            self.input.iter().map(|input| Path::new(input.split_once('=').map_or(input.as_str(), |(_, file)| file)));
-        let single = [Some(&self.plan), self.expect.as_ref()];
-        tensors.chain(single.into_iter().flatten().chain(&self.images).map(PathBuf::as_path))
+        let tensors = self.input.iter().map(|input| tensors::file_of(input));
+        let single = [Some(self.plan.as_path()), self.expect.as_deref(), self.prepare.label_file()];
+        tensors.chain(single.into_iter().flatten())
     }
 
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        if let Some(save) = &self.save {
-            save::check(save)?;
-            files::check_target(save, self.files_read())?;
-        }
         let sources = images::sources(&self.images)?;
+        if let Some(save) = &self.save {
+            files::check_target(save, self.files_read().chain(images::files(&sources)))?;
+            save::check(save)?;
+        }
         let Loaded { session, time: load } = load(&self.plan, self.isa, self.threads)?;
         let labels = self.prepare.labels(session.plan())?;
         let Ran { measured, names, unreadable } = if sources.is_empty() {

@@ -8,7 +8,7 @@ use rnc::classes::Guess;
 use serde::Serialize;
 
 use super::super::failure::Failure;
-use super::super::say::{self, ms, note};
+use super::super::say::{self, ms, note, printable};
 use super::super::table::{Column, Table};
 use super::{Measured, Statistics};
 
@@ -96,10 +96,9 @@ impl Report<'_> {
     }
 
     fn json(&self) -> Json<'_> {
-        let rows = |classes: &'_ [Vec<Guess>]| classes.len();
         let samples = self
             .classes
-            .map(|classes| (0..rows(classes)).map(|i| SampleRow { file: self.file(i), top: &classes[i] }).collect());
+            .map(|classes| (0..classes.len()).map(|i| SampleRow { file: self.file(i), top: &classes[i] }).collect());
         Json {
             model: &self.session.plan().name,
             isa: self.session.code().isa().name(),
@@ -128,7 +127,7 @@ impl Report<'_> {
         for (i, guesses) in classes.iter().enumerate() {
             for (rank, guess) in guesses.iter().enumerate() {
                 let name = if rank == 0 { self.file(i).unwrap_or_else(|| i.to_string()) } else { String::new() };
-                let label = guess.label.as_deref().map(printable);
+                let label = guess.label.clone();
                 table.row([name, percent(guess.probability), guess.class.to_string()].into_iter().chain(label));
             }
         }
@@ -184,11 +183,6 @@ pub(crate) fn guesses_text(guesses: &[Guess]) -> String {
 
 pub(crate) fn percent(probability: f64) -> String {
     format!("{:.2} %", probability * 100.0)
-}
-
-/// A text from a file as a terminal can show it: without control characters.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 impl<'a> OutputRow<'a> {

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use ndarray::ArrayD;
-use ndarray_npy::{NpzWriter, WriteNpyExt};
+use ndarray_npy::NpzWriter;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::super::failure::{Failure, Kind};
@@ -21,11 +21,7 @@ pub(super) fn outputs(path: &Path, outputs: &[(String, ArrayD<f32>)]) -> Result<
             }
             npz.finish().map_err(io::Error::other)?.flush()
         }),
-        (Form::Npy, [(_, array)]) => files::write(path, |file| {
-            let mut out = BufWriter::new(file);
-            array.write_npy(&mut out).map_err(io::Error::other)?;
-            out.flush()
-        }),
+        (Form::Npy, [(_, array)]) => files::write_npy(path, array),
         (Form::Npy, _) => {
             let names = outputs.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
             let message = format!(

@@ -62,6 +62,11 @@ fn split<'a>(names: &[&'a str], argument: &'a str) -> (Option<&'a str>, &'a Path
     }
 }
 
+/// The file of an argument, whatever the names of the inputs are.
+pub(super) fn file_of(argument: &str) -> &Path {
+    split(&[], argument).1
+}
+
 fn has_extension(path: &Path, wanted: &str) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted))
 }

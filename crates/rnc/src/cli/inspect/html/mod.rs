@@ -15,8 +15,8 @@ use super::listed;
 use super::report::{self, Report};
 use crate::cli::failure::Failure;
 use crate::cli::page::Parts;
-use crate::cli::profile::Profiled;
-use crate::cli::run::{positive, threads};
+use crate::cli::profile::{Profiled, runs};
+use crate::cli::run::threads;
 use crate::cli::{files, passes, say};
 use picture::{Picture, Weights};
 
@@ -30,7 +30,7 @@ pub(super) struct Html {
     #[arg(long, requires = "target")]
     profile: bool,
     /// Runs of the profile.
-    #[arg(long, value_name = "N", requires = "profile", default_value_t = 30, value_parser = positive)]
+    #[arg(long, value_name = "N", requires = "profile", default_value_t = 30, value_parser = runs)]
     runs: usize,
     /// Threads of the profile; those that affinity and control groups allow if not given.
     #[arg(long, value_name = "N", requires = "profile", value_parser = threads)]
