@@ -50,8 +50,8 @@ impl ConstantData {
             return Ok(Self::empty());
         }
         let mut map = MmapMut::map_anon(len)?;
-        // A hint, which spares most page faults; systems without huge pages refuse it, and Miri does not know it.
-        #[cfg(all(target_os = "linux", not(miri)))]
+        // A hint, which spares most page faults; systems without huge pages refuse it.
+        #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);
         fill(&mut map);
         let mapping = Mapping { map: map.make_read_only()?, origin: None };
