@@ -70,7 +70,7 @@
       selection.remove();
       if (range[1] - range[0] > (shown[1] - shown[0]) / 200) { shown = range; draw(); }
     });
-    chart.addEventListener("dblclick", () => { shown = [0, end]; draw(); });
+    find("all").addEventListener("click", () => { shown = [0, end]; draw(); });
     draw();
   }
 
