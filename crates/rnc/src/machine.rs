@@ -11,6 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::tune;
 
+/// CPUs that affinity and control groups leave to this process.
+pub fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// The CPU's name, as the system gives it.
 pub fn host() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -83,7 +83,7 @@ fn compile(files: &Files) -> Result<(), Failure> {
 }
 
 fn run(files: &Files, image: &ArrayD<f32>) -> Result<(), Failure> {
-    let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let all = rnc::machine::cpus();
     heading("run: load the plan, generate code for this CPU, classify one image");
     let columns = ["threads", "load ms", "first run ms", "median ms", "min ms", "GFLOP/s"].map(Column::number);
     let mut table = Table::new(&columns);

@@ -10,7 +10,7 @@ use rnc::{Isa, Session};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::images::{self, ImageOptions, PREPROCESSING, Scores, Stream, StreamOptions};
+use super::images::{self, ImageOptions, Scores, Stream, StreamOptions, help_with};
 use super::run::{Loaded, load, none_read, percent, threads};
 use super::say::{json, note, printable};
 use super::{files, say};
@@ -25,14 +25,9 @@ The picture is what the model saw (after its crop), with colours where something
 CVPR 2016). It is exact: the mean of the map, plus the class's bias, is its score. The model must end with a global average pool and a linear
 layer, as ResNets do.";
 
-/// The end of the help: examples, then what is to be said of images.
-fn after_help() -> String {
-    format!("{EXAMPLES}\n\n{PREPROCESSING}")
-}
-
 /// Show where in an image the model sees a class.
 #[derive(Debug, clap::Args)]
-#[command(after_help = after_help())]
+#[command(after_help = help_with(EXAMPLES))]
 pub(crate) struct Explain {
     /// The plan, as `rnc compile` made it.
     plan: PathBuf,

@@ -55,6 +55,11 @@ impl Failure {
         Self::new(Kind::Failed, message)
     }
 
+    /// A command line that makes no sense to a command.
+    pub(crate) fn usage(command: &str, message: impl Into<String>) -> Self {
+        Self::new(Kind::Usage, message).with_help(format!("`rnc {command} --help` has examples"))
+    }
+
     /// Adds what to do about it.
     pub(crate) fn with_help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }

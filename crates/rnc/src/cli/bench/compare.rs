@@ -1,5 +1,6 @@
 //! Whether one row is faster than another.
 
+use std::fmt;
 use std::path::Path;
 
 use rnc::statistics::{Estimate, Medians, Pairing, Rates, ratio};
@@ -53,6 +54,13 @@ pub(super) enum Verdict {
     NoDifferenceSeen,
     #[serde(rename = "too few runs")]
     TooFewRuns,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // As in the file.
+        self.serialize(f)
+    }
 }
 
 impl Verdict {
@@ -136,27 +144,52 @@ pub(super) fn interleaved(plans: &[PlanEntry], rows: &[Row]) -> Vec<Comparison> 
         .collect()
 }
 
+/// The rows of an earlier benchmark that configurations are compared with.
+pub(super) struct Partners<'a> {
+    /// By configuration.
+    rows: Vec<Option<&'a Row>>,
+    /// What the earlier benchmark does not have.
+    missing: Vec<String>,
+}
+
+impl<'a> Partners<'a> {
+    /// Finds the rows of configurations of plans.
+    pub fn find(
+        old: &'a Record,
+        path: &Path,
+        plans: &[PlanEntry],
+        configurations: impl IntoIterator<Item = Configuration>,
+    ) -> Result<Self, Failure> {
+        let of_plan: Vec<usize> = plans.iter().map(|plan| partner(old, plan, path)).collect::<Result<_, _>>()?;
+        let mut partners = Self { rows: Vec::new(), missing: Vec::new() };
+        for configuration in configurations {
+            let wanted = Configuration { plan: of_plan[configuration.plan], ..configuration };
+            let found = old.rows.iter().find(|old| old.configuration == wanted);
+            partners.missing.extend(found.is_none().then(|| describe(&wanted)));
+            partners.rows.push(found);
+        }
+        if partners.rows.iter().all(Option::is_none) {
+            let has: Vec<String> = old.rows.iter().map(|row| describe(&row.configuration)).collect();
+            let missing = partners.missing.join("; ");
+            let message = format!("{} has no row with {missing}; it has {}", path.display(), has.join("; "));
+            return Err(Failure::failed(message).with_help("measure with the --threads, --batch and --streams of then"));
+        }
+        Ok(partners)
+    }
+}
+
 /// Each row beside that of an earlier benchmark, and what has to be said about that.
 pub(super) fn stored(old: &Record, path: &Path, new: &Record) -> Result<(Vec<Comparison>, Vec<String>), Failure> {
     let file = path.display();
-    let partners: Vec<usize> = new.plans.iter().map(|plan| partner(old, plan, path)).collect::<Result<_, _>>()?;
-    let (names, mut comparisons, mut missing) = (names(&new.plans), Vec::new(), Vec::new());
-    for (i, row) in new.rows.iter().enumerate() {
-        let wanted = Configuration { plan: partners[row.configuration.plan], ..row.configuration };
-        match old.rows.iter().find(|old| old.configuration == wanted) {
-            Some(found) => {
-                let name = format!("{} in {file}", old.plans[wanted.plan].file);
-                let names = [name, names[row.configuration.plan].clone()];
-                comparisons.push(Comparison::new([found, row], names, i, Pairing::Apart));
-            }
-            None => missing.push(describe(&wanted)),
-        }
-    }
-    if comparisons.is_empty() {
-        let has: Vec<String> = old.rows.iter().map(|row| describe(&row.configuration)).collect();
-        let message = format!("{file} has no row with {}; it has {}", missing.join("; "), has.join("; "));
-        return Err(Failure::failed(message).with_help("measure with the --threads, --batch and --streams of then"));
-    }
+    let Partners { rows, missing } =
+        Partners::find(old, path, &new.plans, new.rows.iter().map(|row| row.configuration))?;
+    let names = names(&new.plans);
+    let pairs = rows.into_iter().enumerate().filter_map(|(i, found)| Some((i, &new.rows[i], found?)));
+    let comparisons = pairs.map(|(i, row, found)| {
+        let name = format!("{} in {file}", old.plans[found.configuration.plan].file);
+        Comparison::new([found, row], [name, names[row.configuration.plan].clone()], i, Pairing::Apart)
+    });
+    let comparisons = comparisons.collect();
     let mut warnings = vec![format!(
         "{file} was measured at another time: intervals are widened by {:.0} %, which a busy machine can exceed. To be sure, name the old plan \
          instead, so that the two take turns",

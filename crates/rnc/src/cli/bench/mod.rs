@@ -19,6 +19,7 @@ use super::failure::{Failure, Kind};
 use super::profile::{batch, runs};
 use super::run::threads;
 use super::say;
+use compare::Partners;
 use counters::{Counters, Counts};
 use record::{Availability, Machine, PerRun, Record, Round, Row, Settings, Throughput};
 use sample::{Effort, Subject};
@@ -104,13 +105,16 @@ impl Bench {
         };
         let paths: Vec<&Path> = old_plan.into_iter().chain(&self.plans).map(PathBuf::as_path).collect();
         if self.fail_if_slower.is_some() && stored.is_none() && paths.len() < 2 {
-            return Err(
-                usage("--fail-if-slower has nothing to compare with").with_help("name two plans, or --compare OLD")
-            );
+            return Err(Failure::usage("bench", "--fail-if-slower has nothing to compare with")
+                .with_help("name two plans, or --compare OLD"));
         }
         // Threads are counted that start later than this: those of the pool do.
         let mut counters = Counters::open();
         let mut setup = Setup::new(self, &paths)?;
+        if let Some((old, path)) = &stored {
+            // What cannot be compared is said before anything is measured for it.
+            Partners::find(old, path, &setup.plans, setup.subjects.iter().map(|subject| subject.configuration))?;
+        }
         let effort = self.effort();
         report::announce(&setup, &effort);
         let rounds = sample::measure(&mut setup.subjects, &effort, counters.as_mut().ok())?;
@@ -129,7 +133,7 @@ impl Bench {
 
     /// Numbers of threads, each once.
     fn threads(&self) -> Vec<usize> {
-        if self.threads.is_empty() { vec![cpus()] } else { distinct(&self.threads) }
+        if self.threads.is_empty() { vec![rnc::machine::cpus()] } else { distinct(&self.threads) }
     }
 
     fn streams(&self) -> Vec<usize> {
@@ -155,7 +159,7 @@ impl Bench {
                 cpu: rnc::machine::host(),
                 os: std::env::consts::OS.to_owned(),
                 architecture: std::env::consts::ARCH.to_owned(),
-                cpus: cpus(),
+                cpus: rnc::machine::cpus(),
                 isa: setup.isa.to_owned(),
             },
             settings: Settings {
@@ -247,11 +251,6 @@ impl Old {
     }
 }
 
-/// CPUs of this process.
-fn cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
 /// Each number once, in the order given.
 fn distinct(numbers: &[usize]) -> Vec<usize> {
     let mut distinct = Vec::new();
@@ -279,9 +278,4 @@ fn milliseconds(text: &str) -> Result<f64, String> {
 fn percent(text: &str) -> Result<f64, String> {
     let value = text.parse().ok().filter(|x: &f64| x.is_finite() && *x >= 0.0);
     value.ok_or_else(|| format!("`{text}` is not a number of percent from 0 up"))
-}
-
-/// A failure of the command line, with a pointer to this command's help.
-fn usage(message: impl Into<String>) -> Failure {
-    Failure::new(Kind::Usage, message).with_help("`rnc bench --help` has examples")
 }

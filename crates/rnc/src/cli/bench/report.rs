@@ -1,6 +1,6 @@
 //! What a benchmark says to people.
 
-use super::compare::{Comparison, Measure, Verdict, names};
+use super::compare::{Comparison, Measure, names};
 use super::record::{Record, Row};
 use super::sample::Effort;
 use super::setup::Setup;
@@ -184,12 +184,6 @@ fn comparisons(record: &Record) -> Table {
         };
         let interval =
             comparison.interval.map_or_else(|| "–".to_owned(), |[low, high]| format!("{low:.3} – {high:.3}"));
-        let verdict = match comparison.verdict {
-            Verdict::Faster => "faster",
-            Verdict::Slower => "slower",
-            Verdict::NoDifferenceSeen => "no difference seen",
-            Verdict::TooFewRuns => "too few runs",
-        };
         let mut cells = vec![old.clone(), new.clone()];
         cells.extend(differing.cells(record, &record.rows[comparison.row]));
         cells.extend([
@@ -198,7 +192,7 @@ fn comparisons(record: &Record) -> Table {
             time(*new_ms),
             format!("{ratio:.3}"),
             interval,
-            verdict.to_owned(),
+            comparison.verdict.to_string(),
         ]);
         table.row(cells);
     }

@@ -12,7 +12,7 @@ use rnc::classes::{highest, probabilities, rank};
 use rnc::{Isa, Session};
 
 use super::failure::Failure;
-use super::images::{self, ImageOptions, PREPROCESSING, Scores, Stream, StreamOptions};
+use super::images::{self, ImageOptions, Scores, Stream, StreamOptions, help_with};
 use super::run::{Loaded, all_read, load, none_read, positive, run_samples, threads};
 use super::say::{json, note};
 use super::{files, say};
@@ -29,17 +29,12 @@ Examples:
 DIR has a folder for each class with its images in it (and below). Folders are classes by their names if the labels have all of these;
 by their numbers if all are numbers; and in alphabetical order if there are as many as the model has classes.";
 
-/// The end of the help: examples, then what is to be said of images.
-fn after_help() -> String {
-    format!("{EXAMPLES}\n\n{PREPROCESSING}")
-}
-
 /// Measure how often a classifier is right, on a folder of images for each class.
 ///
 /// Reports top-1 and top-5 accuracy, recall and precision of each class, which classes are taken for which, and the worst mistakes: those that
 /// the model was most certain of.
 #[derive(Debug, clap::Args)]
-#[command(after_help = after_help())]
+#[command(after_help = help_with(EXAMPLES))]
 pub(crate) struct Eval {
     /// The plan, as `rnc compile` made it.
     plan: PathBuf,

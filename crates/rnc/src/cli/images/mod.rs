@@ -17,8 +17,12 @@ pub(crate) use scores::Scores;
 pub(crate) use sources::{in_folder, sources};
 pub(crate) use stream::{Stream, StreamOptions};
 
-/// What every command that prepares images says about it at its end.
-pub(crate) const PREPROCESSING: &str = "\
+/// The end of the help of a command that prepares images: its examples, then what is to be said of preprocessing.
+pub(crate) fn help_with(examples: &str) -> String {
+    format!("{examples}\n\n{PREPROCESSING}")
+}
+
+const PREPROCESSING: &str = "\
 Preprocessing of images (KIND, or settings as KEY=VALUE, or KIND and then settings, between commas):
   imagenet      torchvision's: shorter side to 256 for a model of 224, centre crop, RGB/255, less mean .485 .456 .406, over std .229 .224 .225
   timm-bicubic  as imagenet, with bicubic interpolation

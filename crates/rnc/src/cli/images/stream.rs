@@ -1,7 +1,5 @@
 //! Image files through a session, in batches.
 
-use std::num::NonZero;
-
 use indicatif::{ProgressBar, ProgressStyle};
 use ndarray::ArrayD;
 use rnc::Session;
@@ -113,7 +111,7 @@ impl<'a> Stream<'a> {
 /// Who decodes images for a session of so many threads: those CPUs that it leaves free, or all of them between its runs. Two threads decode and prepare
 /// photographs some nine times as fast as they run ResNet-50.
 fn workers(threads: usize) -> Workers {
-    let cpus = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let cpus = rnc::machine::cpus();
     match cpus.saturating_sub(threads) {
         0 => Workers::Between(cpus),
         free => Workers::Ahead(free.min(threads.div_ceil(4))),

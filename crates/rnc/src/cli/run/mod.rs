@@ -13,9 +13,9 @@ use rnc::classes::{Guess, best};
 use rnc::image::Source;
 use rnc::{Isa, Options, Session};
 
-use super::failure::{Failure, Kind};
+use super::failure::Failure;
 use super::files;
-use super::images::{self, ImageOptions, PREPROCESSING, Scores, Stream, StreamOptions};
+use super::images::{self, ImageOptions, Scores, Stream, StreamOptions, help_with};
 use super::say::note;
 use measure::Collector;
 use report::{Format, Report};
@@ -39,17 +39,12 @@ Examples:
 
 An image that cannot be read is reported and left out; the exit code is 1 then.";
 
-/// The end of the help: examples, then what is to be said of images.
-fn after_help() -> String {
-    format!("{EXAMPLES}\n\n{PREPROCESSING}")
-}
-
 /// Run a plan on images or tensors.
 ///
 /// Images are classified: the most probable classes of each go to stdout. Tensors come from .npy, .npz and .safetensors files (f32); what
 /// comes out is summed up on stdout and written whole by --save.
 #[derive(Debug, clap::Args)]
-#[command(after_help = after_help())]
+#[command(after_help = help_with(EXAMPLES))]
 pub(crate) struct Run {
     /// The plan, as `rnc compile` made it.
     plan: PathBuf,
@@ -233,9 +228,4 @@ pub(crate) fn threads(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|n| (1..=1024).contains(n))
         .ok_or_else(|| format!("`{text}` is not a number from 1 to 1024"))
-}
-
-/// A failure of the command line, with a pointer to this command's help.
-fn usage(message: impl Into<String>) -> Failure {
-    Failure::new(Kind::Usage, message).with_help("`rnc run --help` has examples")
 }

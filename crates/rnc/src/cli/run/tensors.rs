@@ -14,7 +14,6 @@ use zip::ZipArchive;
 
 use super::super::failure::Failure;
 use super::measure::Samples;
-use super::usage;
 
 /// Longest header of an `.npy` file that is read; numpy's own are 128 bytes.
 const MAX_HEADER: usize = 4096;
@@ -39,7 +38,7 @@ pub(crate) fn read_inputs(plan: &Plan, arguments: &[String]) -> Result<Samples, 
             (None, file) => {
                 let [name] = names.as_slice() else {
                     let message = format!("`--input {argument}` does not say which input: {}", names.join(", "));
-                    return Err(usage(message).with_help("--input NAME=FILE"));
+                    return Err(Failure::usage("run", message).with_help("--input NAME=FILE"));
                 };
                 inputs.push(((*name).to_owned(), read_one(file, name)?));
             }
