@@ -19,10 +19,16 @@ use super::tuning;
 /// Timed runs at each number of threads.
 const ROUNDS: usize = 15;
 
+const EXAMPLES: &str = "\
+Examples:
+  rnc demo
+  rnc demo small --model resnet18 --size 64  another model of the zoo, in another folder";
+
 /// Make ResNet-50, compile it, run it, and show how fast that is.
 ///
 /// Leaves the model, the plan and an input tensor to play with, and prints commands to try next.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Demo {
     /// Folder for the files.
     #[arg(default_value = "rnc-demo")]

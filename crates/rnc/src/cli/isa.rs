@@ -6,8 +6,14 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::say;
 
+const EXAMPLES: &str = "\
+Examples:
+  rnc isa                                    what `--isa` takes here
+  for isa in $(rnc isa); do rnc run x.plan --input x.npy --isa $isa --save $isa.npz; done    the same bits from each";
+
 /// List the instruction sets that this CPU has, best last.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Isas {
     /// Print JSON: {"supported": [...], "best": "..."}.
     #[arg(long)]
