@@ -118,6 +118,7 @@ mod tests {
     fn the_command_line_is_free_of_contradictions() {
         super::Cli::command().debug_assert();
     }
+
     #[test]
     fn the_help_of_every_command_has_examples() {
         for command in super::Cli::command().get_subcommands() {
