@@ -7,7 +7,7 @@ use super::say;
 
 /// Check a plan file wholly: checksums, the header, every step's memory accesses, the memory layout.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  rnc verify resnet50.plan && echo fine")]
+#[command(after_help = "Examples:\n  rnc verify resnet50.plan && echo fine")]
 pub(crate) struct Verify {
     /// The plan.
     plan: PathBuf,
