@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 
 use ndarray::{Array2, ArrayD};
+use rnc::Session;
 use rnc::classes::probabilities;
 use rnc::explain::{Activations, Explainer};
 use rnc::image::{Preparer, RgbImage, Source, heat, picture};
-use rnc::{Isa, Session};
 use serde::Serialize;
 
 use super::failure::Failure;
 use super::images::{self, ImageOptions, Scores, Stream, StreamOptions, help_with};
-use super::run::{Loaded, load, none_read, percent, threads};
+use super::run::{Execution, Loaded, none_read, percent};
 use super::say::{json, note, printable};
 use super::{files, say};
 
@@ -50,12 +50,8 @@ pub(crate) struct Explain {
     /// Print JSON: class, probability, score, bias, and the map.
     #[arg(long)]
     json: bool,
-    /// Instruction set: baseline, avx2 or avx512. The best one of this CPU if not given.
-    #[arg(long, env = "RNC_ISA", value_name = "ISA")]
-    isa: Option<Isa>,
-    /// Threads; all CPUs of this process if not given.
-    #[arg(long, value_name = "N", value_parser = threads)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    execution: Execution,
 }
 
 /// Smaller pictures are enlarged: one of 32 pixels shows nothing.
@@ -85,7 +81,7 @@ impl Explain {
         let [source] = sources.as_slice() else {
             return Err(Failure::failed(format!("{} is {} images, expected one", self.image.display(), sources.len())));
         };
-        let Loaded { session, .. } = load(&self.plan, self.isa, self.threads)?;
+        let Loaded { session, .. } = self.execution.load(&self.plan)?;
         let explainer =
             Explainer::new(&session).map_err(|error| Failure::failed(error.to_string()).in_file(&self.plan))?;
         let labels = self.prepare.labels(session.plan())?;

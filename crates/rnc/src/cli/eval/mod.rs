@@ -8,12 +8,12 @@ mod tally;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use rnc::Session;
 use rnc::classes::{highest, probabilities, rank};
-use rnc::{Isa, Session};
 
 use super::failure::Failure;
 use super::images::{self, ImageOptions, Scores, Stream, StreamOptions, help_with};
-use super::run::{Loaded, all_read, load, none_read, positive, run_samples, threads};
+use super::run::{Execution, Loaded, all_read, none_read, positive, run_samples};
 use super::say::{json, note};
 use super::{files, say};
 use dataset::Dataset;
@@ -54,18 +54,14 @@ pub(crate) struct Eval {
     /// Print JSON: counts, classes, the confusion matrix, and every image's rank and guess.
     #[arg(long)]
     json: bool,
-    /// Instruction set: baseline, avx2 or avx512. The best one of this CPU if not given.
-    #[arg(long, env = "RNC_ISA", value_name = "ISA")]
-    isa: Option<Isa>,
-    /// Threads; all CPUs of this process if not given.
-    #[arg(long, value_name = "N", value_parser = threads)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    execution: Execution,
 }
 
 impl Eval {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let folders = dataset::folders(&self.dir)?;
-        let Loaded { session, .. } = load(&self.plan, self.isa, self.threads)?;
+        let Loaded { session, .. } = self.execution.load(&self.plan)?;
         let labels = self.prepare.labels(session.plan())?;
         let classes = classes(&session, labels.as_deref())?;
         let data = Dataset::new(&self.dir, &folders, labels, classes)?;

@@ -7,11 +7,10 @@ mod trace;
 
 use std::path::{Path, PathBuf};
 
-use rnc::Isa;
 use rnc::plan::limits::MAX_BATCH;
 
 use super::failure::{Failure, Kind};
-use super::run::{Loaded, load, positive, threads};
+use super::run::{Execution, Loaded, positive};
 use super::say::note;
 use super::{files, say};
 use trace::Trace;
@@ -58,12 +57,8 @@ pub(crate) struct Profile {
     /// Write a page for the browser: what each thread did when, and a table to sort.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Instruction set: baseline, avx2 or avx512. The best one of this CPU if not given.
-    #[arg(long, env = "RNC_ISA", value_name = "ISA")]
-    isa: Option<Isa>,
-    /// Threads; all CPUs of this process if not given.
-    #[arg(long, value_name = "N", value_parser = threads)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    execution: Execution,
 }
 
 /// What rows are sorted by.
@@ -78,7 +73,7 @@ enum Order {
 impl Profile {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         files::check_targets(self.trace.iter().chain(&self.html), [self.plan.as_path()])?;
-        let Loaded { session, .. } = load(&self.plan, self.isa, self.threads)?;
+        let Loaded { session, .. } = self.execution.load(&self.plan)?;
         if let Some((fixed, batch)) =
             session.plan().batch.fixed().zip(self.batch).filter(|(fixed, batch)| fixed != batch)
         {

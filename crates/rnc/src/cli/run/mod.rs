@@ -71,12 +71,8 @@ pub(crate) struct Run {
     /// How far outputs may be from those expected, relative to the largest magnitude expected.
     #[arg(long, value_name = "X", default_value_t = 1e-4, requires = "expect", value_parser = tolerance)]
     tolerance: f64,
-    /// Instruction set: baseline, avx2 or avx512. The best one of this CPU if not given.
-    #[arg(long, env = "RNC_ISA", value_name = "ISA")]
-    isa: Option<Isa>,
-    /// Threads; all CPUs of this process if not given.
-    #[arg(long, value_name = "N", value_parser = threads)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    execution: Execution,
     /// Run N times more, after one run to warm up, and report times and GFLOP/s (of the first batch of images).
     #[arg(long, value_name = "N", value_parser = positive)]
     repeat: Option<usize>,
@@ -86,6 +82,24 @@ pub(crate) struct Run {
     /// Print the classes as CSV: file, rank, class, label, probability.
     #[arg(long, conflicts_with = "json")]
     csv: bool,
+}
+
+/// What a plan is run with.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Execution {
+    /// Instruction set: baseline, avx2 or avx512. The best one of this CPU if not given.
+    #[arg(long, env = "RNC_ISA", value_name = "ISA")]
+    isa: Option<Isa>,
+    /// Threads; all CPUs of this process if not given.
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<usize>,
+}
+
+impl Execution {
+    /// Loads a plan and makes its code.
+    pub(crate) fn load(self, path: &Path) -> Result<Loaded, Failure> {
+        load(path, self.isa, self.threads)
+    }
 }
 
 /// A session and how long it took to load.
@@ -108,7 +122,7 @@ impl Run {
             files::check_target(save, self.files_read().chain(images::files(&sources)))?;
             save::check(save)?;
         }
-        let Loaded { session, time: load } = load(&self.plan, self.isa, self.threads)?;
+        let Loaded { session, time: load } = self.execution.load(&self.plan)?;
         let labels = self.prepare.labels(session.plan())?;
         let Ran { measured, names, unreadable } = if sources.is_empty() {
             let samples = read_inputs(session.plan(), &self.input)?;
