@@ -18,6 +18,7 @@ mod module;
 pub mod object;
 mod panels;
 pub mod symbols;
+mod taps;
 mod tile;
 mod tiling;
 

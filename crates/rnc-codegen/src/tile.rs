@@ -6,6 +6,7 @@
 use rnc_plan::kernel::Activation;
 
 use crate::emitter::{Address, Emitter, Lane, Pointer, V};
+use crate::taps::{self, Run, Tap};
 
 /// Everything that the code of a tile depends on. Offsets are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,17 +58,6 @@ pub struct Column {
     pub bias: i32,
 }
 
-/// One tap of the window.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Tap {
-    /// From a pixel's first tap.
-    pub x: i32,
-    /// Index of the tap among all of the window's, those left out included.
-    pub index: i32,
-    /// For each pixel, whether the tap lies inside of the source.
-    pub inside: Vec<bool>,
-}
-
 /// The loop over input channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Channels {
@@ -96,6 +86,10 @@ const LINE_BYTES: i32 = 64;
 
 /// Multiply-adds that are laid out without a loop before the loop over the channels of a block is used: more would only make the code longer.
 const MAX_UNROLLED: usize = 128;
+
+/// Multiply-adds of a block that are laid out without a loop over the window's rows: what the caches of decoded instructions hold. Longer code runs as fast as it is
+/// decoded: the 7×7 layer of ResNet-50 has 1372 for a channel.
+const MAX_WITHOUT_ROWS: usize = 1100;
 
 /// Whether a tile's registers fit an emitter: its sums, a vector of weights a column, and two at the least for an activation's bounds.
 pub const fn fits(pixels: usize, columns: usize, vectors: usize) -> bool {
@@ -151,7 +145,7 @@ struct Writer<'a> {
     w: i32,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
     fn sum_register(&self, pixel: usize, column: usize) -> V {
         V(pixel * self.tile.columns.len() + column)
     }
@@ -230,35 +224,54 @@ impl Writer<'_> {
     /// All taps of one channel block; leaves X and W at the next block.
     fn block(&mut self, channels: usize) {
         let steps = self.steps_per_iteration(channels);
-        for tap in &self.tile.taps {
-            self.advance_w(tap.index * channels as i32 * WEIGHT_BYTES);
-            let iterations = channels / steps;
-            if iterations > 1 {
-                self.emitter.begin_loop(iterations);
-            }
-            let lines = self.lines_per_iteration(iterations);
-            for step in 0..steps {
-                self.step(tap, step as i32);
-                for line in lines * step / steps..lines * (step + 1) / steps {
-                    self.emitter.prefetch(Address::new(Pointer::Extra, line as i32 * LINE_BYTES));
+        for run in self.runs(steps) {
+            let weights = channels as i32 * WEIGHT_BYTES;
+            self.advance_w(run.taps[0].index * weights);
+            let [x, w] = [self.x, self.w];
+            self.repeat(run.count, |writer| {
+                for tap in run.taps {
+                    writer.tap(tap, channels, steps);
                 }
-                if let Ahead::Stream(distance) = self.tile.ahead {
-                    self.emitter.prefetch(Address::new(Pointer::W, step as i32 * WEIGHT_BYTES + distance));
+                if run.count > 1 {
+                    writer.advance_x(x + run.x);
+                    writer.advance_w(w + run.index * weights);
                 }
-            }
-            self.emitter.advance(Pointer::Extra, lines as i32 * LINE_BYTES);
-            if iterations > 1 {
-                let (dx, dw) = (4 * steps as i32, WEIGHT_BYTES * steps as i32);
-                self.emitter.advance(Pointer::X, dx);
-                self.emitter.advance(Pointer::W, dw);
-                self.emitter.end_loop();
-                self.x += dx * iterations as i32;
-                self.w += dw * iterations as i32;
+            });
+            if run.count > 1 {
+                let count = run.count as i32;
+                (self.x, self.w) = (x + count * run.x, w + count * run.index * weights);
             }
         }
-        self.emitter.advance(Pointer::X, self.tile.channels.stride - self.x);
+        self.advance_x(self.tile.channels.stride);
         self.advance_w(self.tile.channels.window * channels as i32 * WEIGHT_BYTES);
         (self.x, self.w) = (0, 0);
+    }
+
+    /// All channels of a tap.
+    fn tap(&mut self, tap: &Tap, channels: usize, steps: usize) {
+        self.advance_w(tap.index * channels as i32 * WEIGHT_BYTES);
+        let iterations = channels / steps;
+        let lines = self.lines_per_iteration(iterations);
+        self.repeat(iterations, |writer| {
+            for step in 0..steps {
+                writer.step(tap, step as i32);
+                for line in lines * step / steps..lines * (step + 1) / steps {
+                    writer.emitter.prefetch(Address::new(Pointer::Extra, line as i32 * LINE_BYTES));
+                }
+                if let Ahead::Stream(distance) = writer.tile.ahead {
+                    writer.emitter.prefetch(Address::new(Pointer::W, step as i32 * WEIGHT_BYTES + distance));
+                }
+            }
+            writer.emitter.advance(Pointer::Extra, lines as i32 * LINE_BYTES);
+            if iterations > 1 {
+                writer.emitter.advance(Pointer::X, 4 * steps as i32);
+                writer.emitter.advance(Pointer::W, WEIGHT_BYTES * steps as i32);
+            }
+        });
+        if iterations > 1 {
+            self.x += 4 * channels as i32;
+            self.w += WEIGHT_BYTES * channels as i32;
+        }
     }
 
     /// Channels that an iteration of the innermost loop handles: all of the block's if the code stays small, else a divisor.
@@ -271,10 +284,24 @@ impl Writer<'_> {
             .unwrap_or(1)
     }
 
+    /// The taps, as a loop over rows of them if the code would be long without.
+    fn runs(&self, steps: usize) -> Vec<Run<'a>> {
+        let taps = &self.tile.taps;
+        if taps.len() * steps * self.tile.pixels.len() * self.tile.columns.len() > MAX_WITHOUT_ROWS {
+            return taps::runs(taps);
+        }
+        vec![Run { taps, count: 1, x: 0, index: 0 }]
+    }
+
     /// Spreads the lines to ask for evenly over all full blocks, taps and iterations.
     fn lines_per_iteration(&self, iterations: usize) -> usize {
         let Ahead::Lines(lines) = self.tile.ahead else { return 0 };
         lines.div_ceil((self.tile.channels.full * self.tile.taps.len() * iterations).max(1))
+    }
+
+    fn advance_x(&mut self, target: i32) {
+        self.emitter.advance(Pointer::X, target - self.x);
+        self.x = target;
     }
 
     fn advance_w(&mut self, target: i32) {

@@ -7,12 +7,12 @@ use iced_x86::code_asm::*;
 use super::scalar::{Scalar, address};
 use super::{Address, Emitter, Lane, Pointer, V};
 
-const ZMM: [AsmRegisterZmm; 32] = [
+const ZMM: [AsmRegisterZmm; 31] = [
     zmm0, zmm1, zmm2, zmm3, zmm4, zmm5, zmm6, zmm7, zmm8, zmm9, zmm10, zmm11, zmm12, zmm13, zmm14, zmm15, zmm16, zmm17,
-    zmm18, zmm19, zmm20, zmm21, zmm22, zmm23, zmm24, zmm25, zmm26, zmm27, zmm28, zmm29, zmm30, zmm31,
+    zmm18, zmm19, zmm20, zmm21, zmm22, zmm23, zmm24, zmm25, zmm26, zmm27, zmm28, zmm29, zmm30,
 ];
 
-/// Holds a vector that [`Emitter::multiply_add_grouped`] has spread.
+/// Holds what the scalars of a multiply-add were spread to.
 const SPREAD: AsmRegisterZmm = zmm31;
 
 /// Writes one leaf with 512-bit vectors.
@@ -42,7 +42,7 @@ impl Emitter for Avx512 {
     }
 
     fn vectors(&self) -> usize {
-        32
+        ZMM.len()
     }
 
     fn load(&mut self, to: V, from: Address) {
@@ -69,8 +69,14 @@ impl Emitter for Avx512 {
     }
 
     fn multiply_add(&mut self, sum: &[V], weights: &[V], scalar: Address) {
-        for (sum, weights) in sum.iter().zip(weights) {
+        if let ([sum], [weights]) = (sum, weights) {
             self.0.emit(|a| a.vfmadd231ps(ZMM[sum.0], ZMM[weights.0], dword_bcst(address(scalar))));
+            return;
+        }
+        // One load for all: two multiply-adds that loaded the scalar each would occupy both load ports of a cycle.
+        self.0.emit(|a| a.vbroadcastss(SPREAD, dword_ptr(address(scalar))));
+        for (sum, weights) in sum.iter().zip(weights) {
+            self.0.emit(|a| a.vfmadd231ps(ZMM[sum.0], ZMM[weights.0], SPREAD));
         }
     }
 

@@ -19,7 +19,8 @@ use crate::grid;
 use crate::isa::Isa;
 use crate::module::{KernelArguments, ModuleBuilder, Table};
 use crate::panels::{self, BLOCK_BYTES, Cut};
-use crate::tile::{self, Ahead, Channels, Pixel, Tap, Tile};
+use crate::taps::Tap;
+use crate::tile::{self, Ahead, Channels, Pixel, Tile};
 
 /// Numbers of samples that a tile takes, largest first; the batch is made of these.
 pub const SAMPLES: [usize; 4] = [6, 4, 2, 1];

@@ -13,7 +13,8 @@ use crate::error::{CodegenError, near};
 use crate::isa::Isa;
 use crate::module::ModuleBuilder;
 use crate::panels::BLOCK_BYTES;
-use crate::tile::{self, Ahead, Channels, Column, Pixel, Repeat, Tap, Tile};
+use crate::taps::Tap;
+use crate::tile::{self, Ahead, Channels, Column, Pixel, Repeat, Tile};
 
 /// How far ahead of their use weights are asked for.
 const STREAM_BYTES: i32 = 16 << 10;

@@ -4,7 +4,8 @@ use rnc_plan::kernel::{Conv, Extent, Source, Window};
 
 use crate::error::{CodegenError, near};
 use crate::panels::BLOCK_BYTES;
-use crate::tile::{Pixel, Tap};
+use crate::taps::Tap;
+use crate::tile::Pixel;
 use crate::tiling::Place;
 
 /// Offsets in bytes in a convolution's source and result.
