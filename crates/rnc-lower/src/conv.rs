@@ -3,7 +3,7 @@
 use rnc_ir::op::{self, Conv2d};
 use rnc_ir::{Graph, NodeId};
 use rnc_plan::Operand;
-use rnc_plan::kernel::{Activation, BLOCK, Conv, Extent, Source, Window, blocks};
+use rnc_plan::kernel::{Activation, BLOCK, Conv, Extent, Source, Strassen, Window, Winograd, blocks};
 
 use crate::choose::Algorithm;
 use crate::context::{Context, ValueId};
@@ -42,8 +42,14 @@ pub(crate) fn lower(cx: &mut Context<'_>, node: NodeId, conv: &Conv2d) -> Result
     let name = cx.graph.node(operands.weights).name();
     let packed = match algorithm {
         Algorithm::Direct => cx.packer.conv(operands.weights, name, weights, &spec),
-        Algorithm::Strassen(levels) => cx.packer.strassen(operands.weights, name, weights, (&spec, levels)),
-        Algorithm::Winograd(filtering) => cx.packer.winograd(operands.weights, name, weights, (&spec, filtering)),
+        Algorithm::Strassen(levels) => {
+            let spec = Strassen { conv: spec.clone(), levels };
+            cx.packer.strassen(operands.weights, name, weights, &spec)
+        }
+        Algorithm::Winograd(filtering) => {
+            let spec = Winograd { conv: spec.clone(), tile: filtering.tile() };
+            cx.packer.winograd(operands.weights, name, weights, &spec)
+        }
     };
     let packed = packed.ok_or_else(|| Reason::new("packed weights overflow", "weights that fit into memory"))?;
     let x = cx.place(x, layout)?;

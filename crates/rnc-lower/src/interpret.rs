@@ -7,7 +7,7 @@ use rnc_plan::kernel::{
     Access, Activation, BLOCK, Binary, Contract, Conv, Copy, Elementwise, Extent, Gemm, Instruction, KernelSpec, Pool,
     PoolKind, Resample, Softmax, Source, Space, Strassen, Strides, Tap, Unary, Window, Winograd, blocks,
 };
-use rnc_plan::weights::{Bundles, lane_group, weight_blocks};
+use rnc_plan::weights::{Bundles, ProductWeights, lane_group, weight_blocks};
 use rnc_plan::{Operand, Plan, footprint};
 
 /// The outputs of a plan on `batch` samples of its inputs.
@@ -82,6 +82,7 @@ fn winograd(spec: &Winograd, operands: &[Vec<f32>], result: &mut [f32]) {
     let Winograd { conv: Conv { input, output, window, .. }, tile: m } = spec;
     let filtering = spec.filtering().expect("fits");
     let bundles = Bundles::of(&spec.conv).expect("fits");
+    let weights = ProductWeights::winograd(spec).expect("fits");
     let (data, outcome) = (filtering.data_transform(), filtering.result_transform());
     let (size, points, stride) = (filtering.positions(), filtering.points(), filtering.stride());
     let transform = |by: &[Vec<f64>], matrix: &[f64]| -> Vec<f64> {
@@ -107,8 +108,7 @@ fn winograd(spec: &Winograd, operands: &[Vec<f32>], result: &mut [f32]) {
             let first = o / bundles.outputs * bundles.inputs;
             let weight = |position: usize, c: usize| {
                 let point = filtering.point(position / size) * points + filtering.point(position % size);
-                let vector = (o / BLOCK * points * points + point) * bundles.inputs + c;
-                f64::from(operands[1][vector * BLOCK + o % BLOCK])
+                f64::from(operands[1][weights.index(o, [point, c])])
             };
             let products: Vec<f64> = (0..size * size)
                 .map(|position| (0..bundles.inputs).map(|c| patches[first + c][position] * weight(position, c)).sum())
@@ -130,6 +130,7 @@ fn pointwise_by_strassen(spec: &Strassen, operands: &[Vec<f32>], result: &mut [f
     let Strassen { conv: Conv { input, output, window, residual, activation, .. }, levels } = spec;
     let (parts, count) = (levels.parts(), levels.products());
     let part = [input.channels / parts, output.channels / parts];
+    let weights = ProductWeights::strassen(spec);
     let pixels = output.height * output.width;
     let element = |c: usize, pixel: usize| {
         let (y, x) = (pixel / output.width * window.stride[0], pixel % output.width * window.stride[1]);
@@ -144,8 +145,7 @@ fn pointwise_by_strassen(spec: &Strassen, operands: &[Vec<f32>], result: &mut [f
                 (0..parts * parts).map(|i| element(i % parts * part[0] + c, first + i / parts)).collect();
             levels.data(&elements, &mut sums);
             for (k, product) in products.iter_mut().enumerate() {
-                let vector = (o / BLOCK * count + k) * part[0] + c;
-                *product = operands[1][vector * BLOCK + o % BLOCK].mul_add(sums[k], *product);
+                *product = operands[1][weights.index(o, [k, c])].mul_add(sums[k], *product);
             }
         }
         levels.results(&products, &mut values);

@@ -179,8 +179,8 @@ pub struct Conv {
 /// The result is that of [`Winograd::conv`] up to rounding. Its bits depend on the tile and on nothing else: the transforms have a fixed order of
 /// operations, and each product of a position is a sum of one fused multiply-add a channel, in order and in chains ([`crate::chain::amplified`]). Then come `+ bias`, `+ residual` and the activation.
 ///
-/// Weights are `[blocks(out)][(tile + 2)²][channels][16]`, transformed by [`crate::winograd::WeightTransform`]; the channels are those of the output channels' bundle
-/// ([`crate::weights::Bundles`]), with zeros for channels of other groups. The other operands are those of [`Conv`].
+/// Weights are transformed by [`crate::winograd::WeightTransform`], and packed as [`crate::weights::ProductWeights`] says: a product is a pair of points, its channels are those of
+/// the output channels' bundle ([`crate::weights::Bundles`]), with zeros for channels of other groups. The other operands are those of [`Conv`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Winograd {
     /// The convolution: blocked source, kernel 3×3, stride 1 or 2 along both axes, dilation 1, one group or groups that fill blocks.
@@ -203,8 +203,8 @@ impl Winograd {
 /// fused multiply-add a channel, in order and in chains ([`crate::chain::amplified`]). Then come `+ bias`, `+ residual` and the activation. The pixels of
 /// the result, row by row, are grouped as 0 to parts - 1, and so on; the last group is filled up with zeros.
 ///
-/// Weights are `[out/parts/16][products][channels/parts][16]`, where the 16 lanes of block `o` come from the output channels `p·out/parts + 16·o + lane` for all parts `p`, and row
-/// `c` from the input channels `p·channels/parts + c`. The other operands are those of [`Conv`].
+/// Weights are packed as [`crate::weights::ProductWeights`] says, where the 16 lanes of block `o` come from the output channels `p·out/parts + 16·o + lane` for all parts `p`, and
+/// channel `c` from the input channels `p·channels/parts + c`. The other operands are those of [`Conv`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Strassen {
     /// The convolution: blocked source, kernel 1×1, no padding, every window inside of the source, one group, and channels in and out

@@ -6,9 +6,12 @@
 //! weights for channels of another group are zero. Groups of 1, 2 or 4 channels in and as many out have no such zeros ([`lane_group`]): a vector holds each lane's
 //! weight for a channel of its own group, in the order `[C/16][kh][kw][channel of the group][16o]`.
 
+mod products;
+
 use std::ops::Range;
 
 use crate::kernel::{BLOCK, Conv, Source, blocks};
+pub use products::{ProductBlock, ProductWeights};
 
 /// The weights of one block of 16 output channels.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -100,6 +100,14 @@ fn product(channels: impl Iterator<Item = (f32, f32)>) -> f32 {
     product.sum()
 }
 
+/// Index of a weight in `[pair of blocks][product][block of the pair][channels][16]`; the last of an odd number of blocks is alone.
+fn paired(blocks: usize, [products, channels]: [usize; 2], output: usize, [product, channel]: [usize; 2]) -> usize {
+    let (pair, block) = (output / BLOCK / 2, output / BLOCK % 2);
+    let in_pair = if blocks % 2 == 1 && pair == blocks / 2 { 1 } else { 2 };
+    let vector = pair * 2 * products * channels + (product * in_pair + block) * channels + channel;
+    vector * BLOCK + output % BLOCK
+}
+
 pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> {
     let Winograd { conv, tile: m } = spec;
     let filtering = spec.filtering().expect("a tile and a stride that there are");
@@ -109,6 +117,7 @@ pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> 
     let (in_sample, out_sample) = (inputs[0].len() / batch, blocks(extent.channels) * BLOCK * out_pixels);
     let stride = filtering.stride();
     let bundles = Bundles::of(conv).expect("groups that fill blocks");
+    let outputs = blocks(bundles.outputs);
     let mut result = vec![0.0; batch * out_sample];
     for n in 0..batch {
         for tile in 0..extent.height.div_ceil(m) * extent.width.div_ceil(m) {
@@ -132,7 +141,9 @@ pub fn winograd(spec: &Winograd, batch: usize, inputs: &[Vec<f32>]) -> Vec<f32> 
                 let first = o.min(extent.channels - 1) / bundles.outputs * bundles.inputs;
                 let weight = |p: usize, c: usize| {
                     let point = filtering.point(p / size) * points + filtering.point(p % size);
-                    inputs[1][((o / BLOCK * points * points + point) * bundles.inputs + c) * BLOCK + o % BLOCK]
+                    let (bundle, o) = (o / (outputs * BLOCK), o % (outputs * BLOCK));
+                    let before = bundle * outputs * points * points * bundles.inputs * BLOCK;
+                    inputs[1][before + paired(outputs, [points * points, bundles.inputs], o, [point, c])]
                 };
                 let products: Vec<f32> = (0..size * size)
                     .map(|p| product((0..bundles.inputs).map(|c| (data[first + c][p], weight(p, c)))))
@@ -176,7 +187,7 @@ pub fn pointwise_by_strassen(spec: &Strassen, batch: usize, inputs: &[Vec<f32>])
             };
             let sums: Vec<_> = (0..part[0]).map(sums_of).collect();
             for o in 0..part[1] {
-                let weight = |k: usize, c: usize| ((o / BLOCK * count + k) * part[0] + c) * BLOCK + o % BLOCK;
+                let weight = |k: usize, c: usize| paired(part[1] / BLOCK, [count, part[0]], o, [k, c]);
                 let products: Vec<f32> =
                     (0..count).map(|k| product((0..part[0]).map(|c| (sums[c][k], inputs[1][weight(k, c)])))).collect();
                 let mut values = vec![0.0; parts * parts];

@@ -1,8 +1,8 @@
 //! Packs weights for the fast algorithms: transformed filters for Winograd's, sums for Strassen's.
 
-use rnc_plan::kernel::{BLOCK, Conv, blocks};
+use rnc_plan::kernel::{BLOCK, Conv};
 use rnc_plan::strassen::Levels;
-use rnc_plan::weights::Bundles;
+use rnc_plan::weights::{Bundles, ProductWeights};
 use rnc_plan::winograd::{Filtering, WeightTransform};
 
 use super::{VECTOR, write};
@@ -30,64 +30,51 @@ impl<'g> Filters<'g> {
         let own = output < self.outputs && output % self.bundles.outputs / outputs == input / inputs;
         own.then(|| &self.data.as_chunks().0[output * inputs + input % inputs])
     }
-
-    /// Bytes of the transformed weights. `None` on overflow.
-    pub(super) fn transformed_bytes(&self, filtering: Filtering) -> Option<usize> {
-        let points = filtering.points().pow(2);
-        blocks(self.outputs).checked_mul(points)?.checked_mul(self.bundles.inputs)?.checked_mul(VECTOR)
-    }
 }
 
-/// Packs transformed filters as `[O/16][pair of points][I of a bundle][16]`.
-pub(super) fn pack_winograd(filters: &Filters<'_>, filtering: Filtering, out: &mut [u8]) {
+/// Packs transformed filters.
+pub(super) fn pack_winograd(filters: &Filters<'_>, (filtering, weights): (Filtering, ProductWeights), out: &mut [u8]) {
     let transform = WeightTransform::new(filtering);
-    let points = filtering.points().pow(2);
-    let inputs = filters.bundles.inputs;
-    // One input channel's points for all lanes, so that whole vectors are written.
-    let mut lanes = vec![[0.0f32; BLOCK]; points];
-    for (block, out) in out.chunks_exact_mut(points * inputs * VECTOR).enumerate() {
-        for input in 0..inputs {
-            for lane in 0..BLOCK {
-                match filters.get(block * BLOCK + lane, input) {
-                    Some(filter) => transform.apply(filter, |p, value| lanes[p][lane] = value),
-                    None => lanes.iter_mut().for_each(|point| point[lane] = 0.0),
-                }
-            }
-            for (point, lanes) in lanes.iter().enumerate() {
-                write(lanes, &mut out[(point * inputs + input) * VECTOR..][..VECTOR]);
-            }
-        }
-    }
+    pack_products(weights, out, |[output, input], lane, vectors| match filters.get(output, input) {
+        Some(filter) => transform.apply(filter, |product, value| vectors[product][lane] = value),
+        None => vectors.iter_mut().for_each(|vector| vector[lane] = 0.0),
+    });
 }
 
-/// Bytes of the summed weights of so many channels in and out. `None` on overflow.
-pub(super) fn strassen_bytes([inputs, outputs]: [usize; 2], levels: Levels) -> Option<usize> {
+/// Packs sums of weights.
+pub(super) fn pack_strassen(
+    data: &[f32],
+    [inputs, outputs]: [usize; 2],
+    (levels, weights): (Levels, ProductWeights),
+    out: &mut [u8],
+) {
     let parts = levels.parts();
-    (outputs / parts / BLOCK).checked_mul(levels.products())?.checked_mul(inputs / parts)?.checked_mul(VECTOR)
+    let part = [inputs / parts, outputs / parts];
+    let mut elements = vec![0.0f32; parts * parts];
+    let mut sums = vec![0.0f32; levels.products()];
+    pack_products(weights, out, |[output, input], lane, vectors| {
+        for (i, element) in elements.iter_mut().enumerate() {
+            let (row, column) = (i / parts, i % parts);
+            *element = data[(column * part[1] + output) * inputs + row * part[0] + input];
+        }
+        levels.weights(&elements, &mut sums);
+        vectors.iter_mut().zip(&sums).for_each(|(vector, sum)| vector[lane] = *sum);
+    });
 }
 
-/// Packs sums of weights as `[O/parts/16][product][I/parts][16]`.
-pub(super) fn pack_strassen(data: &[f32], [inputs, outputs]: [usize; 2], levels: Levels, out: &mut [u8]) {
-    let (parts, products) = (levels.parts(), levels.products());
-    let part = [inputs / parts, outputs / parts];
-    let product_bytes = part[0] * VECTOR;
-    let mut elements = vec![0.0f32; parts * parts];
-    let mut sums = vec![0.0f32; products];
-    // One input channel's sums for all lanes, so that whole vectors are written.
-    let mut lanes = vec![[0.0f32; BLOCK]; products];
-    for (block, out) in out.chunks_exact_mut(products * product_bytes).enumerate() {
-        for input in 0..part[0] {
+/// Packs what `set` gives each product's vector in one lane, for an output channel and an input channel.
+fn pack_products(weights: ProductWeights, out: &mut [u8], mut set: impl FnMut([usize; 2], usize, &mut [[f32; BLOCK]])) {
+    // One input channel's products for all lanes, so that whole vectors are written.
+    let mut vectors = vec![[0.0f32; BLOCK]; weights.products];
+    for block in 0..weights.bundles * weights.blocks {
+        let place = weights.block(block);
+        for input in 0..weights.channels {
             for lane in 0..BLOCK {
-                let output = block * BLOCK + lane;
-                for (i, element) in elements.iter_mut().enumerate() {
-                    let (row, column) = (i / parts, i % parts);
-                    *element = data[(column * part[1] + output) * inputs + row * part[0] + input];
-                }
-                levels.weights(&elements, &mut sums);
-                lanes.iter_mut().zip(&sums).for_each(|(product, sum)| product[lane] = *sum);
+                set([block * BLOCK + lane, input], lane, &mut vectors);
             }
-            for (product, lanes) in lanes.iter().enumerate() {
-                write(lanes, &mut out[product * product_bytes + input * VECTOR..][..VECTOR]);
+            for (product, vector) in vectors.iter().enumerate() {
+                let element = place.first + product * place.step + input * BLOCK;
+                write(vector, &mut out[element * size_of::<f32>()..][..VECTOR]);
             }
         }
     }

@@ -9,14 +9,14 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use rnc_ir::NodeId;
-use rnc_plan::kernel::{BLOCK, Conv, Source, blocks};
+use rnc_plan::kernel::{BLOCK, Conv, Source, Strassen, Winograd, blocks};
 use rnc_plan::strassen::Levels;
-use rnc_plan::weights::{WeightBlock, weight_blocks};
+use rnc_plan::weights::{ProductWeights, WeightBlock, weight_blocks};
 use rnc_plan::winograd::Filtering;
 use rnc_plan::{ALIGN, Constant, ConstantData};
 
 use crate::error::LowerError;
-use fast::{Filters, pack_strassen, pack_winograd, strassen_bytes};
+use fast::{Filters, pack_strassen, pack_winograd};
 
 /// Bytes of a vector of one block's lanes.
 const VECTOR: usize = BLOCK * size_of::<f32>();
@@ -43,8 +43,8 @@ pub(crate) struct GemmWeights {
 
 enum Request<'g> {
     Conv { name: String, data: &'g [f32], blocks: Vec<WeightBlock>, elements: usize, shape: ConvShape },
-    Winograd { name: String, filters: Filters<'g>, filtering: Filtering },
-    Strassen { name: String, data: &'g [f32], channels: [usize; 2], levels: Levels },
+    Winograd { name: String, filters: Filters<'g>, filtering: Filtering, weights: ProductWeights },
+    Strassen { name: String, data: &'g [f32], channels: [usize; 2], levels: Levels, weights: ProductWeights },
     Gemm { name: String, data: &'g [f32], weights: GemmWeights },
     Vector { name: String, data: Vec<f32> },
 }
@@ -85,32 +85,22 @@ impl<'g> Packer<'g> {
     }
 
     /// The transformed weights of a convolution, from the OIHW constant `node`. `None` if the packed size overflows.
-    pub(crate) fn winograd(
-        &mut self,
-        node: NodeId,
-        name: &str,
-        data: &'g [f32],
-        (conv, filtering): (&Conv, Filtering),
-    ) -> Option<usize> {
-        let filters = Filters::of(conv, data)?;
-        filters.transformed_bytes(filtering)?;
+    pub(crate) fn winograd(&mut self, node: NodeId, name: &str, data: &'g [f32], winograd: &Winograd) -> Option<usize> {
+        let (filters, filtering) = (Filters::of(&winograd.conv, data)?, winograd.filtering()?);
+        let weights = ProductWeights::winograd(winograd)?;
+        product_bytes(weights)?;
         let name = name.to_owned();
-        Some(self.insert(Key::Winograd(node, filtering), || Request::Winograd { name, filters, filtering }))
+        Some(self.insert(Key::Winograd(node, filtering), || Request::Winograd { name, filters, filtering, weights }))
     }
 
     /// The summed weights of a pointwise convolution whose channels are cut into parts of full blocks, from the OIHW constant `node`. `None` if the
     /// packed size overflows.
-    pub(crate) fn strassen(
-        &mut self,
-        node: NodeId,
-        name: &str,
-        data: &'g [f32],
-        (conv, levels): (&Conv, Levels),
-    ) -> Option<usize> {
-        let channels = [conv.input.channels, conv.output.channels];
-        strassen_bytes(channels, levels)?;
-        let name = name.to_owned();
-        Some(self.insert(Key::Strassen(node, levels), || Request::Strassen { name, data, channels, levels }))
+    pub(crate) fn strassen(&mut self, node: NodeId, name: &str, data: &'g [f32], strassen: &Strassen) -> Option<usize> {
+        let Strassen { conv: Conv { input, output, .. }, levels } = *strassen;
+        let weights = ProductWeights::strassen(strassen);
+        product_bytes(weights)?;
+        let (name, channels) = (name.to_owned(), [input.channels, output.channels]);
+        Some(self.insert(Key::Strassen(node, levels), || Request::Strassen { name, data, channels, levels, weights }))
     }
 
     /// The weights of a GEMM, from the constant matrix `node`. `None` if the packed size overflows.
@@ -174,11 +164,8 @@ impl Request<'_> {
     fn bytes(&self) -> usize {
         match self {
             Self::Conv { elements, .. } => elements * size_of::<f32>(),
-            Self::Winograd { filters, filtering, .. } => {
-                filters.transformed_bytes(*filtering).expect("the packer checked the size")
-            }
-            Self::Strassen { channels, levels, .. } => {
-                strassen_bytes(*channels, *levels).expect("the packer checked the size")
+            Self::Winograd { weights, .. } | Self::Strassen { weights, .. } => {
+                product_bytes(*weights).expect("the packer checked the size")
             }
             Self::Gemm { weights, .. } => blocks(weights.out) * weights.features * VECTOR,
             Self::Vector { data, .. } => size_of_val(data.as_slice()),
@@ -198,12 +185,19 @@ impl Request<'_> {
                     }
                 }
             }
-            Self::Winograd { filters, filtering, .. } => pack_winograd(filters, *filtering, out),
-            Self::Strassen { data, channels, levels, .. } => pack_strassen(data, *channels, *levels, out),
+            Self::Winograd { filters, filtering, weights, .. } => pack_winograd(filters, (*filtering, *weights), out),
+            Self::Strassen { data, channels, levels, weights, .. } => {
+                pack_strassen(data, *channels, (*levels, *weights), out);
+            }
             Self::Gemm { data, weights, .. } => pack_gemm(data, *weights, out),
             Self::Vector { data, .. } => write(data, out),
         }
     }
+}
+
+/// Bytes of the weights of products. `None` on overflow.
+fn product_bytes(weights: ProductWeights) -> Option<usize> {
+    weights.elements()?.checked_mul(size_of::<f32>())
 }
 
 /// Packs the weights of one block of output channels: transposes, for each block of input channels, 16 rows of `channels × taps`

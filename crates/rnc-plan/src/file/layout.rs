@@ -22,7 +22,7 @@ use crate::limits::MAX_HEADER_BYTES;
 /// First bytes of a plan file. The line end shows damage by transfers that translate them.
 pub const MAGIC: [u8; 8] = *b"RNCPLAN\n";
 /// The format version that this crate writes and reads.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// Size of the fixed part in bytes.
 pub(super) const FIXED: usize = 48;
 /// Alignment of the data in the file: a page, so that it can be mapped by itself.

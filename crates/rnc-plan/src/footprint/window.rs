@@ -3,7 +3,7 @@
 use super::{Footprint, SpecError, at_most, elements};
 use crate::kernel::{BLOCK, Conv, Extent, Pool, PoolKind, Source, Strassen, Window, Winograd, blocks};
 use crate::limits::{MAX_CHANNELS, MAX_CONV_TAPS, MAX_EXTENT, MAX_PAD, MAX_POOL_TAPS};
-use crate::weights::{Bundles, weight_blocks};
+use crate::weights::{ProductWeights, weight_blocks};
 
 /// A window may lie wholly on padding, before the source or behind it: the result is the bias there.
 pub(super) fn conv(conv: &Conv) -> Result<Vec<Footprint>, SpecError> {
@@ -34,6 +34,11 @@ pub(super) fn conv(conv: &Conv) -> Result<Vec<Footprint>, SpecError> {
     Ok(footprints)
 }
 
+fn product_elements(weights: ProductWeights) -> Result<usize, SpecError> {
+    let ProductWeights { bundles, blocks, products, channels } = weights;
+    elements("weights", &[bundles, blocks, products, channels, BLOCK])
+}
+
 /// As the convolution, but for the weights.
 pub(super) fn winograd(spec: &Winograd) -> Result<Vec<Footprint>, SpecError> {
     let Conv { source, window, .. } = spec.conv;
@@ -48,11 +53,9 @@ pub(super) fn winograd(spec: &Winograd) -> Result<Vec<Footprint>, SpecError> {
         return Err(SpecError::NotWinograd { found });
     }
     let mut footprints = conv(&spec.conv)?;
-    let bundles = Bundles::of(&spec.conv).ok_or(SpecError::NotWinograd { found: "groups that fill no blocks" })?;
-    let positions = (spec.tile + 2) * (spec.tile + 2);
-    let Extent { channels, .. } = spec.conv.output;
-    let weights = elements("weights", &[blocks(channels), positions, bundles.inputs, BLOCK])?;
-    footprints[2] = Footprint::shared("weights", weights);
+    let weights =
+        ProductWeights::winograd(spec).ok_or(SpecError::NotWinograd { found: "groups that fill no blocks" })?;
+    footprints[2] = Footprint::shared("weights", product_elements(weights)?);
     Ok(footprints)
 }
 
@@ -74,8 +77,7 @@ pub(super) fn strassen(spec: &Strassen) -> Result<Vec<Footprint>, SpecError> {
     if let Some((_, found)) = needs.into_iter().find(|(met, _)| !met) {
         return Err(SpecError::NotStrassen { found });
     }
-    let sums = [blocks(output.channels) / parts, spec.levels.products(), input.channels / parts, BLOCK];
-    footprints[2] = Footprint::shared("weights", elements("weights", &sums)?);
+    footprints[2] = Footprint::shared("weights", product_elements(ProductWeights::strassen(spec))?);
     Ok(footprints)
 }
 

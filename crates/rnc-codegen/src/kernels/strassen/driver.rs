@@ -8,11 +8,11 @@ use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::FunctionBuilder;
 use cranelift_module::{DataId, FuncId};
-use rnc_plan::kernel::BLOCK;
 
 use super::super::epilogue::Epilogue;
+use super::super::products::{self, Columns, PanelRow, Panels};
 use super::sums::{self, Data, Outcome};
-use super::{Layout, pixels, products};
+use super::{Layout, pixels};
 use crate::clif::{MEMORY, divided, for_range, offset};
 use crate::error::{CodegenError, near};
 use crate::module::{KernelArguments, ModuleBuilder, Table};
@@ -21,19 +21,22 @@ use crate::panels::BLOCK_BYTES;
 /// The tables of the driver.
 pub(super) struct Tables {
     /// A row a block of groups: from the start of a sample to its first pixel, from a plane's start to its first result, and the leaves of
-    /// the pixels' sums, of the products and of the results.
+    /// the pixels' sums, of the results, and of the products with each class of panels.
     blocks: DataId,
+    block_words: i64,
+    panels: Panels,
     /// A vector of zeros, where products start.
     zeros: DataId,
 }
 
-const BLOCK_WORDS: i64 = 5;
+/// Words of a block's row before the leaves of the products.
+const PRODUCTS_WORD: i32 = 4;
 
 /// Leaves written so far, by what they depend on.
 #[derive(Default)]
 struct Leaves {
     data: HashMap<Data, FuncId>,
-    products: HashMap<usize, FuncId>,
+    products: HashMap<(usize, Columns), FuncId>,
     outcomes: HashMap<Outcome, FuncId>,
     /// Groups of pixels in all leaves of `data`.
     groups: usize,
@@ -46,25 +49,32 @@ impl Tables {
     pub(super) fn new(module: &mut ModuleBuilder<'_>, layout: &Layout<'_>, name: &str) -> Result<Self, CodegenError> {
         let mut leaves = Leaves::default();
         let mut rows = Table::default();
-        for groups in &layout.blocks {
+        let classes = layout.cut.classes();
+        for groups in &layout.cut.rows {
             let first = layout.levels.parts() * groups.start;
             rows.numbers([layout.source(first) as i64, (first * BLOCK_BYTES) as i64]);
-            rows.functions(leaves.of_block(module, layout, groups.clone(), name)?);
+            rows.functions(leaves.sums(module, layout, groups.clone(), name)?);
+            for columns in &classes {
+                rows.functions([leaves.products(module, layout, (groups.len(), *columns), name)?]);
+            }
         }
         let mut zeros = Table::default();
         zeros.numbers([0; BLOCK_BYTES / 8]);
-        Ok(Self { blocks: module.table(rows)?, zeros: module.table(zeros)? })
+        let block_words = i64::from(PRODUCTS_WORD) + classes.len() as i64;
+        let panels = Panels::new(module, &layout.cut)?;
+        Ok(Self { blocks: module.table(rows)?, block_words, panels, zeros: module.table(zeros)? })
     }
 }
 
 impl Leaves {
-    fn of_block(
+    /// Those of the sums of pixels and of results.
+    fn sums(
         &mut self,
         module: &mut ModuleBuilder<'_>,
         layout: &Layout<'_>,
         groups: std::ops::Range<usize>,
         name: &str,
-    ) -> Result<[FuncId; 3], CodegenError> {
+    ) -> Result<[FuncId; 2], CodegenError> {
         let data = once(&mut self.data, data(layout, groups.clone())?, |data| {
             self.groups += groups.len();
             if self.groups > MOST_GROUPS {
@@ -73,13 +83,24 @@ impl Leaves {
             }
             module.leaf(&format!("{name}.pixels"), |emitter| sums::data(data, emitter))
         })?;
-        let products = once(&mut self.products, groups.len(), |groups| {
-            products::leaf(module, &format!("{name}.products{groups}"), &layout.products(*groups))
-        })?;
         let outcome = once(&mut self.outcomes, outcome(layout, groups)?, |outcome| {
             module.leaf(&format!("{name}.results"), |emitter| sums::outcome(outcome, emitter))
         })?;
-        Ok([data, products, outcome])
+        Ok([data, outcome])
+    }
+
+    /// That of the products of so many groups with a class of panels.
+    fn products(
+        &mut self,
+        module: &mut ModuleBuilder<'_>,
+        layout: &Layout<'_>,
+        key: (usize, Columns),
+        name: &str,
+    ) -> Result<FuncId, CodegenError> {
+        once(&mut self.products, key, |(groups, columns)| {
+            let name = format!("{name}.products{groups}x{}", columns.count);
+            products::leaf(module, &name, &layout.products(*groups, *columns))
+        })
     }
 }
 
@@ -139,23 +160,21 @@ pub(super) fn write(
     let residual = layout.conv.residual.then(|| arguments.operand(builder, 4));
     let zeros = module.table_address(builder, tables.zeros);
     let table = module.table_address(builder, tables.blocks);
+    let panels = tables.panels.address(module, builder);
     let products = builder.ins().iadd_imm_s(arguments.scratch, layout.products_offset() as i64);
     let bytes = |len: Option<usize>| len.expect("the plan's verifier checked the sizes") as i64 * 4;
     let (source_sample, result_sample) =
         (bytes(layout.conv.input.blocked_len()), bytes(layout.conv.output.blocked_len()));
-    let weight_bytes = (layout.levels.products() * layout.inputs() * BLOCK * BLOCK_BYTES) as i64;
-
     // The block of groups whose sums are in the scratch memory, counted over all samples.
     let summed = builder.declare_var(I64);
     let none = builder.ins().iconst(I64, -1);
     builder.def_var(summed, none);
     for_range(builder, (arguments.begin, arguments.end), 1, |builder, task| {
-        let (group, output) = divided(builder, task, layout.outputs());
-        let (sample, block) = divided(builder, group, layout.blocks.len());
-        let row = offset(builder, table, block, BLOCK_WORDS * 8);
+        let (group, panel) = divided(builder, task, layout.cut.panels());
+        let (sample, block) = divided(builder, group, layout.cut.rows.len());
+        let row = offset(builder, table, block, tables.block_words * 8);
         let word = |builder: &mut FunctionBuilder<'_>, index: i32| builder.ins().load(I64, MEMORY, row, index * 8);
-        let call = |builder: &mut FunctionBuilder<'_>, leaf: i32, pointers: [Value; 5]| {
-            let leaf = builder.ins().load(I64, MEMORY, row, (2 + leaf) * 8);
+        let call = |builder: &mut FunctionBuilder<'_>, leaf: Value, pointers: [Value; 5]| {
             let [x, w, out, bias, residual] = pointers;
             builder.ins().call_indirect(signature, leaf, &[x, w, out, bias, residual, zeros]);
         };
@@ -171,19 +190,29 @@ pub(super) fn write(
         let sample_x = offset(builder, x, sample, source_sample);
         let first = word(builder, 0);
         let block_x = builder.ins().iadd(sample_x, first);
-        call(builder, 0, [block_x, zeros, arguments.scratch, zeros, zeros]);
+        let leaf = word(builder, 2);
+        call(builder, leaf, [block_x, zeros, arguments.scratch, zeros, zeros]);
         builder.ins().jump(multiply, &[]);
         builder.switch_to_block(multiply);
         builder.seal_block(multiply);
 
-        let panel = offset(builder, weights, output, weight_bytes);
-        call(builder, 1, [arguments.scratch, panel, products, zeros, zeros]);
+        let panel = PanelRow::read(builder, panels, panel);
+        let leaf = builder.ins().iadd(row, panel.class);
+        let leaf = builder.ins().load(I64, MEMORY, leaf, PRODUCTS_WORD * 8);
+        let panel_weights = builder.ins().iadd(weights, panel.weights);
+        call(builder, leaf, [arguments.scratch, panel_weights, products, zeros, zeros]);
+
+        let leaf = word(builder, 3);
         let first = word(builder, 1);
-        let within = offset(builder, first, sample, result_sample);
-        let within = offset(builder, within, output, layout.result_plane() as i64);
-        let to = builder.ins().iadd(result, within);
-        let bias = offset(builder, bias, output, BLOCK_BYTES as i64);
-        let residual = residual.map_or(zeros, |residual| builder.ins().iadd(residual, within));
-        call(builder, 2, [products, zeros, to, bias, residual]);
+        let start = offset(builder, first, sample, result_sample);
+        for_range(builder, (panel.blocks[0], panel.blocks[1]), 1, |builder, output| {
+            let number = builder.ins().isub(output, panel.blocks[0]);
+            let from = offset(builder, products, number, layout.channel_block as i64);
+            let within = offset(builder, start, output, layout.result_plane() as i64);
+            let to = builder.ins().iadd(result, within);
+            let bias = offset(builder, bias, output, BLOCK_BYTES as i64);
+            let residual = residual.map_or(zeros, |residual| builder.ins().iadd(residual, within));
+            call(builder, leaf, [from, zeros, to, bias, residual]);
+        });
     });
 }

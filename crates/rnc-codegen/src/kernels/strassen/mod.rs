@@ -1,16 +1,17 @@
 //! Strassen's product of pixels and weights: sums of parts, products, sums of those. See [`rnc_plan::strassen`].
 //!
-//! The groups of pixels of a sample are cut into blocks whose sums stay in the second-level cache. A task is one block of groups and one
-//! block of output channels of each part; a run of tasks of the same block of groups makes its sums once. Sums lie in the thread's scratch memory as
-//! `[product][channel block][group][16]`, products as `[product][group][16]`; a vector is left free between them, lest all fall into one set of the cache.
+//! The groups of pixels of a sample are cut into blocks whose sums stay in the second-level cache. A task is one block of groups and one panel: one or two
+//! blocks of output channels of each part; a run of tasks of the same block of groups makes its sums once. Sums lie in the thread's scratch memory as
+//! `[product][channel block][group][16]`, products as `[product][block of the panel][group][16]`; a vector is left free between them, lest all fall into one set of the cache.
 
 mod driver;
 mod sums;
 
 use rnc_plan::kernel::{BLOCK, Conv, Strassen, blocks};
 use rnc_plan::strassen::Levels;
+use rnc_plan::weights::ProductWeights;
 
-use super::products::{self, Kind, Products, most_rows};
+use super::products::{Columns, Cut, Kind, Products, most_rows};
 use super::{Kernel, Tasks};
 use crate::error::{CodegenError, near};
 use crate::grid::Blocks;
@@ -35,9 +36,8 @@ pub fn compile(module: &mut ModuleBuilder<'_>, strassen: &Strassen) -> Result<Ke
         driver::write(module, builder, (&layout, &tables), arguments);
         Ok(())
     })?;
-    let tasks = Tasks::PerSample(layout.blocks.len() * layout.outputs());
-    let rows = layout.blocks.iter().map(std::ops::Range::len).max().unwrap_or(0);
-    let tile = Some(products::register_tile(module.isa(), rows));
+    let tasks = Tasks::PerSample(layout.cut.rows.len() * layout.cut.panels());
+    let tile = Some(layout.cut.register_tile(module.isa()));
     Ok(Kernel { function, tasks, scratch: layout.scratch(), tile, name })
 }
 
@@ -45,8 +45,8 @@ pub fn compile(module: &mut ModuleBuilder<'_>, strassen: &Strassen) -> Result<Ke
 struct Layout<'a> {
     conv: &'a Conv,
     levels: Levels,
-    /// Blocks of groups of pixels, as ranges of group numbers.
-    blocks: Vec<std::ops::Range<usize>>,
+    /// Blocks of groups of pixels, and panels of output channels.
+    cut: Cut,
     /// From one channel block of sums to the next, and between the sums of products and between products.
     channel_block: usize,
     data_slot: usize,
@@ -59,7 +59,7 @@ impl<'a> Layout<'a> {
         let (parts, products) = (levels.parts(), levels.products());
         let groups = pixels(conv).div_ceil(parts);
         let inputs = blocks(conv.input.channels) / parts;
-        let cut = Blocks {
+        let work = Blocks {
             copies: 1,
             rows: groups,
             most: (DATA_BYTES / (products * inputs * BLOCK_BYTES)).clamp(1, most_rows(module.isa())),
@@ -67,15 +67,15 @@ impl<'a> Layout<'a> {
             products: (products * inputs * BLOCK) as f64,
             transform: (products * inputs) as f64 * SUM,
         };
-        let count = cut.count(module.threads());
-        let channel_block = groups.div_ceil(count) * BLOCK_BYTES;
+        let cut = Cut::new(module, work, ProductWeights::strassen(strassen));
+        let channel_block = groups.div_ceil(cut.rows.len()) * BLOCK_BYTES;
         let layout = Self {
             conv,
             levels: *levels,
-            blocks: (0..count).map(|block| cut.block(block, count)).collect(),
             channel_block,
             data_slot: channel_block * inputs + BLOCK_BYTES,
-            product_slot: channel_block + BLOCK_BYTES,
+            product_slot: channel_block * cut.columns + BLOCK_BYTES,
+            cut,
         };
         let last = |part: usize| part.saturating_mul(parts - 1);
         for bytes in [layout.scratch(), last(layout.source_part()), last(layout.result_part())] {
@@ -122,12 +122,13 @@ impl<'a> Layout<'a> {
         self.products_offset() + self.levels.products() * self.product_slot
     }
 
-    /// The products of so many groups.
-    fn products(&self, groups: usize) -> Products {
+    /// The products of so many groups and a panel.
+    fn products(&self, groups: usize, columns: Columns) -> Products {
         Products {
             rows: groups,
             channels: self.inputs() * BLOCK,
             channel_block: self.channel_block,
+            columns,
             kind: Kind { count: self.levels.products(), shared: false },
             data_slot: self.data_slot,
             product_slot: self.product_slot,

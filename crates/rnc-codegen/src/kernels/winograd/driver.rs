@@ -7,7 +7,7 @@ use cranelift_frontend::FunctionBuilder;
 use cranelift_module::DataId;
 use rnc_plan::kernel::{BLOCK, Extent, blocks};
 
-use super::super::products::Kind;
+use super::super::products::{Kind, PanelRow, Panels};
 use super::Layout;
 use super::leaves::Leaves;
 use super::slots::{self, Run};
@@ -19,10 +19,13 @@ use crate::panels::BLOCK_BYTES;
 
 /// The tables of the driver.
 pub(super) struct Tables {
-    /// A row a block of tiles: first tile, one past the last, a leaf for each kind of run.
+    panels: Panels,
+    /// A row a block of tiles: first tile, one past the last, a leaf for each class of panels and kind of run.
     blocks: DataId,
     block_words: i64,
-    /// A row a run of products: where its pixels, its weights and its products begin, and which leaf of a block computes it, in bytes.
+    /// Kinds of runs.
+    kinds: i64,
+    /// A row a run of products: where its pixels and its products begin, which leaf of a class computes it, in bytes, and its first product.
     runs: DataId,
     run_count: i64,
     /// A row a tile: from the start of a sample to the patch's first pixel, from a plane's start to the first result, and both leaves.
@@ -32,6 +35,8 @@ pub(super) struct Tables {
 }
 
 const RUN_WORDS: i64 = 4;
+/// Words of a block's row before its leaves.
+const LEAVES_WORD: i32 = 2;
 const TILE_WORDS: i64 = 4;
 
 impl Tables {
@@ -47,14 +52,14 @@ impl Tables {
                 kinds.push(*kind);
                 kinds.len() - 1
             });
-            let point = layout.bundles.inputs * BLOCK_BYTES;
-            let places = [slot * layout.data_slot, weights * point, slot * layout.product_slot, (2 + number) * 8];
-            run_rows.numbers(places.map(|bytes| bytes as i64));
+            let words = [slot * layout.data_slot, slot * layout.product_slot, number * 8, *weights];
+            run_rows.numbers(words.map(|word| word as i64));
         }
-        for range in &layout.blocks {
+        let classes = layout.cut.classes();
+        for range in &layout.cut.rows {
             block_rows.numbers([range.start as i64, range.end as i64]);
-            for kind in &kinds {
-                block_rows.functions([leaves.products(module, layout, (range.len(), *kind))?]);
+            for (columns, kind) in classes.iter().flat_map(|class| kinds.iter().map(move |kind| (*class, *kind))) {
+                block_rows.functions([leaves.products(module, layout, (range.len(), columns, kind))?]);
             }
             for tile in range.clone() {
                 let [y, x] = layout.place(tile);
@@ -75,7 +80,9 @@ impl Tables {
         }));
         Ok(Self {
             blocks: module.table(block_rows)?,
-            block_words: 2 + kinds.len() as i64,
+            panels: Panels::new(module, &layout.cut)?,
+            block_words: 2 + (classes.len() * kinds.len()) as i64,
+            kinds: kinds.len() as i64,
             runs: module.table(run_rows)?,
             run_count: runs.len() as i64,
             tiles: module.table(tile_rows)?,
@@ -93,6 +100,7 @@ struct Bases<'a> {
     weights: Value,
     bias: Value,
     residual: Option<Value>,
+    panels: Value,
     blocks: Value,
     runs: Value,
     tiles: Value,
@@ -119,6 +127,7 @@ pub(super) fn write(
         weights: arguments.operand(builder, 2),
         bias: arguments.operand(builder, 3),
         residual: layout.conv.residual.then(|| arguments.operand(builder, 4)),
+        panels: tables.panels.address(module, builder),
         blocks: module.table_address(builder, tables.blocks),
         runs: module.table_address(builder, tables.runs),
         tiles: module.table_address(builder, tables.tiles),
@@ -133,11 +142,9 @@ pub(super) fn write(
     let none = builder.ins().iconst(I64, -1);
     builder.def_var(transformed, none);
     for_range(builder, (arguments.begin, arguments.end), 1, |builder, task| {
-        let outputs = blocks(layout.bundles.outputs);
-        let (group, output) = divided(builder, task, outputs);
-        let (bundle, block) = divided(builder, group, layout.blocks.len());
+        let (group, panel) = divided(builder, task, layout.cut.panels());
+        let (bundle, block) = divided(builder, group, layout.cut.rows.len());
         let (sample, bundle) = divided(builder, bundle, layout.bundles.count);
-        let output = offset(builder, output, bundle, outputs as i64);
         let row = offset(builder, bases.blocks, block, tables.block_words * 8);
         let [first, end] = [0, 1].map(|word| builder.ins().load(I64, MEMORY, row, word * 8));
 
@@ -154,8 +161,16 @@ pub(super) fn write(
         builder.switch_to_block(multiply);
         builder.seal_block(multiply);
 
-        bases.multiply(builder, tables.run_count, (row, output));
-        bases.transform_products(builder, [sample, output], [first, end]);
+        let panel = PanelRow::read(builder, bases.panels, panel);
+        let class = builder.ins().imul_imm_s(panel.class, tables.kinds);
+        let leaves = builder.ins().iadd(row, class);
+        bases.multiply(builder, tables.run_count, (leaves, bundle), panel);
+        for_range(builder, (panel.blocks[0], panel.blocks[1]), 1, |builder, output| {
+            let number = builder.ins().isub(output, panel.blocks[0]);
+            let from = offset(builder, bases.products, number, layout.channel_block as i64);
+            let output = offset(builder, output, bundle, blocks(layout.bundles.outputs) as i64);
+            bases.transform_products(builder, from, [sample, output], [first, end]);
+        });
     });
 }
 
@@ -190,27 +205,42 @@ impl Bases<'_> {
         });
     }
 
-    /// Calls the leaf of every run for a block of tiles, which is a row of the table, and a block of output channels.
-    fn multiply(&self, builder: &mut FunctionBuilder<'_>, runs: i64, (block, output): (Value, Value)) {
+    /// Calls the leaf of every run for a block of tiles and a panel of a bundle. The leaves are those of the panel's class, in the block's row of the table.
+    fn multiply(
+        &self,
+        builder: &mut FunctionBuilder<'_>,
+        runs: i64,
+        (leaves, bundle): (Value, Value),
+        panel: PanelRow,
+    ) {
         let points = self.layout.filtering.points();
-        let weight_bytes = points * points * self.layout.bundles.inputs * BLOCK_BYTES;
-        let weights = offset(builder, self.weights, output, weight_bytes as i64);
+        let bundle_bytes =
+            blocks(self.layout.bundles.outputs) * points * points * self.layout.bundles.inputs * BLOCK_BYTES;
+        let weights = offset(builder, self.weights, bundle, bundle_bytes as i64);
+        let weights = builder.ins().iadd(weights, panel.weights);
         let [first, end] = [0, runs].map(|run| builder.ins().iconst(I64, run));
         for_range(builder, (first, end), 1, |builder, run| {
             let row = offset(builder, self.runs, run, RUN_WORDS * 8);
-            let [x, w, out] = [(self.data, 0), (weights, 8), (self.products, 16)].map(|(base, word)| {
-                let place = builder.ins().load(I64, MEMORY, row, word);
-                builder.ins().iadd(base, place)
-            });
-            let kind = builder.ins().load(I64, MEMORY, row, 24);
-            let leaf = builder.ins().iadd(block, kind);
-            let leaf = builder.ins().load(I64, MEMORY, leaf, 0);
+            let [data, product, kind, number] = [0, 1, 2, 3].map(|word| builder.ins().load(I64, MEMORY, row, word * 8));
+            let x = builder.ins().iadd(self.data, data);
+            let out = builder.ins().iadd(self.products, product);
+            let before = builder.ins().imul(number, panel.step);
+            let w = builder.ins().iadd(weights, before);
+            let leaf = builder.ins().iadd(leaves, kind);
+            let leaf = builder.ins().load(I64, MEMORY, leaf, LEAVES_WORD * 8);
             let arguments = [x, w, out, self.zeros, self.spill, self.spill];
             builder.ins().call_indirect(self.signature, leaf, &arguments);
         });
     }
 
-    fn transform_products(&self, builder: &mut FunctionBuilder<'_>, [sample, output]: [Value; 2], tiles: [Value; 2]) {
+    /// Transforms the products with a block of output channels, which begin at `from`.
+    fn transform_products(
+        &self,
+        builder: &mut FunctionBuilder<'_>,
+        from: Value,
+        [sample, output]: [Value; 2],
+        tiles: [Value; 2],
+    ) {
         let conv = self.layout.conv;
         let bytes = conv.output.blocked_len().expect("the plan's verifier checked the sizes") * 4;
         let plane = conv.output.height * conv.output.width * BLOCK_BYTES;
@@ -221,7 +251,7 @@ impl Bases<'_> {
             let result = builder.ins().load(I64, MEMORY, row, 8);
             let leaf = builder.ins().load(I64, MEMORY, row, 24);
             let within = builder.ins().iadd(start, result);
-            let from = offset(builder, self.products, place, BLOCK_BYTES as i64);
+            let from = offset(builder, from, place, BLOCK_BYTES as i64);
             let to = builder.ins().iadd(self.result, within);
             let residual = self.residual.map_or(self.zeros, |residual| builder.ins().iadd(residual, within));
             let arguments = [from, self.factors, to, bias, residual, self.spill];

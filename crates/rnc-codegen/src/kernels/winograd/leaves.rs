@@ -6,7 +6,7 @@ use cranelift_module::FuncId;
 use rnc_plan::kernel::{Conv, blocks};
 
 use super::super::epilogue::Epilogue;
-use super::super::products::{self, Kind, Products};
+use super::super::products::{self, Columns, Kind, Products};
 use super::Layout;
 use super::transform::{self, Data, Outcome};
 use crate::error::CodegenError;
@@ -20,20 +20,20 @@ pub(super) struct Leaves(HashMap<Leaf, FuncId>);
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Leaf {
     /// Of this many tiles.
-    Products(usize, Kind),
+    Products(usize, Columns, Kind),
     Data(Data),
     Outcome(Outcome),
 }
 
 impl Leaves {
-    /// The products of a block of tiles with 16 output channels, for a run of positions.
+    /// The products of a block of tiles with a class of panels, for a run of positions.
     pub(super) fn products(
         &mut self,
         module: &mut ModuleBuilder<'_>,
         layout: &Layout<'_>,
-        (tiles, kind): (usize, Kind),
+        (tiles, columns, kind): (usize, Columns, Kind),
     ) -> Result<FuncId, CodegenError> {
-        self.leaf(module, layout, Leaf::Products(tiles, kind))
+        self.leaf(module, layout, Leaf::Products(tiles, columns, kind))
     }
 
     /// The data and the result transform of the tile whose first result is at this place.
@@ -80,12 +80,13 @@ impl Leaves {
             return Ok(*known);
         }
         let written = match &leaf {
-            Leaf::Products(tiles, kind) => {
-                let name = format!("{}.products{tiles}", layout.name());
+            Leaf::Products(tiles, columns, kind) => {
+                let name = format!("{}.products{tiles}x{}", layout.name(), columns.count);
                 let products = Products {
                     rows: *tiles,
                     channels: layout.bundles.inputs,
                     channel_block: layout.channel_block,
+                    columns: *columns,
                     kind: *kind,
                     data_slot: layout.data_slot,
                     product_slot: layout.product_slot,

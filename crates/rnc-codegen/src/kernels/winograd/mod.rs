@@ -1,8 +1,8 @@
 //! Winograd's convolution: transforms patches of pixels, multiplies position by position, transforms back.
 //!
-//! The tiles of a sample are cut into blocks whose transformed pixels stay in the second-level cache. A task is one block of tiles and one block of
+//! The tiles of a sample are cut into blocks whose transformed pixels stay in the second-level cache. A task is one block of tiles and one panel: one or two blocks of
 //! 16 output channels; a run of tasks of the same block of tiles, and of the same bundle of groups, transforms its pixels once. Transformed pixels lie in the thread's scratch memory as
-//! `[slot][channel block][tile][16]`, products as `[slot][tile][16]`, a slot being a position's place; a vector is left free between slots, lest all of
+//! `[slot][channel block][tile][16]`, products as `[slot][block of the panel][tile][16]`, a slot being a position's place; a vector is left free between slots, lest all of
 //! them fall into one set of the cache.
 
 mod driver;
@@ -11,10 +11,10 @@ mod slots;
 mod transform;
 
 use rnc_plan::kernel::{Conv, Winograd, blocks};
-use rnc_plan::weights::Bundles;
+use rnc_plan::weights::{Bundles, ProductWeights};
 use rnc_plan::winograd::Filtering;
 
-use super::products::{self, most_rows};
+use super::products::{Cut, most_rows};
 use super::{Kernel, Tasks};
 use crate::error::{CodegenError, near};
 use crate::grid::Blocks;
@@ -37,9 +37,8 @@ pub fn compile(module: &mut ModuleBuilder<'_>, winograd: &Winograd) -> Result<Ke
         driver::write(module, builder, (&layout, &tables), arguments);
         Ok(())
     })?;
-    let tasks = Tasks::PerSample(layout.blocks.len() * blocks(layout.conv.output.channels));
-    let rows = layout.blocks.iter().map(std::ops::Range::len).max().unwrap_or(0);
-    let tile = Some(products::register_tile(module.isa(), rows));
+    let tasks = Tasks::PerSample(layout.cut.rows.len() * layout.bundles.count * layout.cut.panels());
+    let tile = Some(layout.cut.register_tile(module.isa()));
     Ok(Kernel { function, tasks, scratch: layout.scratch(), tile, name })
 }
 
@@ -50,8 +49,8 @@ struct Layout<'a> {
     bundles: Bundles,
     /// Tiles in a row of the result.
     across: usize,
-    /// Blocks of tiles, as ranges of tile numbers.
-    blocks: Vec<std::ops::Range<usize>>,
+    /// Blocks of tiles, and panels of output channels.
+    cut: Cut,
     /// Bytes from one channel block of transformed pixels to the next, and between slots of pixels and of products.
     channel_block: usize,
     data_slot: usize,
@@ -67,7 +66,7 @@ impl<'a> Layout<'a> {
         let bundles = Bundles::of(conv).expect("the plan's verifier checked the groups");
         let inputs = blocks(bundles.inputs);
         let tile_bytes = patch * patch * inputs * BLOCK_BYTES;
-        let cut = Blocks {
+        let work = Blocks {
             copies: bundles.count,
             rows: down * across,
             most: (DATA_BYTES / tile_bytes).clamp(1, most_rows(module.isa())),
@@ -75,18 +74,19 @@ impl<'a> Layout<'a> {
             products: (patch * patch * bundles.inputs) as f64,
             transform: (patch * patch * inputs) as f64 * TRANSFORM,
         };
-        let count = cut.count(module.threads());
-        let largest = (down * across).div_ceil(count);
+        let weights = ProductWeights::winograd(winograd).expect("the plan's verifier checked the kernel");
+        let cut = Cut::new(module, work, weights);
+        let largest = (down * across).div_ceil(cut.rows.len());
         let channel_block = largest * BLOCK_BYTES;
         let layout = Self {
             conv,
             filtering,
             bundles,
             across,
-            blocks: (0..count).map(|block| cut.block(block, count)).collect(),
             channel_block,
             data_slot: channel_block * inputs + BLOCK_BYTES,
-            product_slot: channel_block + BLOCK_BYTES,
+            product_slot: channel_block * cut.columns + BLOCK_BYTES,
+            cut,
         };
         let plane = conv.input.height.max(conv.output.height) * conv.input.width.max(conv.output.width) * BLOCK_BYTES;
         near("a patch of the layer", patch * (conv.input.width.max(conv.output.width) + patch) * BLOCK_BYTES)?;

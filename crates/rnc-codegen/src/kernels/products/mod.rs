@@ -1,23 +1,26 @@
 //! Matrix products in scratch memory: what the fast algorithms for convolutions come down to.
 //!
 //! A run of *slots* holds matrices of rows (of pixels, or of tiles) × channels, as `[slot][channel block][row][16]`; each is multiplied with a matrix of channels × 16
-//! output channels, to `[slot][row][16]`. The leaf is the tile of a convolution, repeated.
+//! output channels, or twice as many, to `[slot][output block][row][16]`. The leaf is the tile of a convolution, repeated.
+
+mod cut;
+
+use std::ops::Range;
 
 use cranelift_module::FuncId;
-use rnc_plan::TileSize;
 use rnc_plan::chain;
 use rnc_plan::kernel::{Activation, BLOCK};
 
-use crate::code::RegisterTile;
 use crate::error::{CodegenError, near};
 use crate::isa::Isa;
 use crate::module::ModuleBuilder;
 use crate::panels::BLOCK_BYTES;
 use crate::taps::Tap;
 use crate::tile::{self, Ahead, Channels, Column, Pixel, Repeat, Tile};
+pub(super) use cut::{Columns, Cut, PanelRow, Panels};
 
-/// How far ahead of their use weights are asked for.
-const STREAM_BYTES: i32 = 16 << 10;
+/// How far ahead of their use weights are asked for, at the least: as many as a core uses while memory answers.
+const STREAM_BYTES: usize = 16 << 10;
 
 /// A run of slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,8 +36,9 @@ pub(super) struct Kind {
 pub(super) struct Products {
     pub(super) rows: usize,
     pub(super) channels: usize,
-    /// From one channel block to the next.
+    /// From one channel block to the next, of the source and of the result.
     pub(super) channel_block: usize,
+    pub(super) columns: Columns,
     pub(super) kind: Kind,
     /// From one slot to the next, of the source and of the result.
     pub(super) data_slot: usize,
@@ -50,61 +54,63 @@ pub(super) const fn most_rows(isa: Isa) -> usize {
     }
 }
 
-/// Rows and vectors of one product in registers.
-const fn size(isa: Isa) -> (usize, usize) {
+/// Rows and vectors of one product in registers, for so many blocks of output channels.
+const fn size(isa: Isa, columns: usize) -> (usize, usize) {
     match isa {
-        Isa::Avx512 => (28, 1),
+        Isa::Avx512 => (28 / columns, columns),
         Isa::Avx2 => (6, 2),
         Isa::Baseline => (4, 2),
     }
 }
 
-/// Parts that so many rows are cut into, one after the other in registers.
-const fn parts(isa: Isa, rows: usize) -> usize {
-    rows.div_ceil(size(isa).0)
-}
-
-/// The largest tile that the products of so many rows are made of.
-pub(super) fn register_tile(isa: Isa, rows: usize) -> RegisterTile {
-    RegisterTile::Pixels(TileSize { pixels: rows.div_ceil(parts(isa, rows).max(1)), columns: size(isa).1 })
-}
-
-/// The products of a run of slots with 16 output channels, as a leaf of X, W and Out. Bias points to a vector of zeros.
+/// The products of a run of slots with a panel's output channels, as a leaf of X, W and Out. Bias points to a vector of zeros.
 pub(super) fn leaf(module: &mut ModuleBuilder<'_>, name: &str, products: &Products) -> Result<FuncId, CodegenError> {
     let isa = module.isa();
-    let (_, columns) = size(isa);
-    let Products { rows, channels, kind, .. } = *products;
-    let groups = parts(isa, rows);
-    let parts = (0..BLOCK / isa.lanes()).step_by(columns);
-    let tiles: Vec<Tile> = (0..groups)
-        .flat_map(|group| parts.clone().map(move |part| (group, part)))
-        .map(|(group, part)| {
+    let Products { rows, channels, columns, kind, .. } = *products;
+    let (most, vectors) = size(isa, columns.count);
+    let groups = rows.div_ceil(most);
+    let lanes = isa.lanes();
+    let all: Vec<Column> = (0..columns.count)
+        .flat_map(|block| (0..BLOCK / lanes).map(move |part| (block, (part * lanes * 4) as i32)))
+        .map(|(block, lane)| Column {
+            w: (block * channels * BLOCK_BYTES) as i32 + lane,
+            out: (block * products.channel_block) as i32 + lane,
+            bias: 0,
+        })
+        .collect();
+    let parts: Vec<&[Column]> = all.chunks(vectors).collect();
+    let count = groups * parts.len();
+    let tiles: Vec<Tile> = (0..count)
+        .map(|number| {
+            let (group, part) = (number / parts.len(), number % parts.len());
             let range = rows * group / groups..rows * (group + 1) / groups;
-            let vectors = part..part + columns;
-            tile(products, isa, (range, vectors), group == 0 && part == 0)
+            tile(products, (range, parts[part]), ahead(columns, number, count))
         })
         .collect();
     let repeat = Repeat {
         count: kind.count,
         x: near("a slot", products.data_slot)?,
-        w: if kind.shared { 0 } else { near("a slot's weights", channels * BLOCK_BYTES)? },
+        w: if kind.shared { 0 } else { near("a slot's weights", columns.step)? },
         out: near("a slot of products", products.product_slot)?,
     };
     module.leaf(name, |emitter| tile::write_repeated(&tiles, repeat, emitter))
 }
 
-fn tile(
-    products: &Products,
-    isa: Isa,
-    (rows, vectors): (std::ops::Range<usize>, std::ops::Range<usize>),
-    first: bool,
-) -> Tile {
+/// Weights of a product to come that one of so many tiles asks for: all together ask for each line once, and the first ones for a block of output channels each.
+fn ahead(columns: Columns, number: usize, tiles: usize) -> Ahead {
+    let distance = (columns.step * STREAM_BYTES.div_ceil(columns.step)) as i32;
+    if tiles < columns.count {
+        return Ahead::Stream { distance, first: 0, count: columns.count };
+    }
+    if number < columns.count { Ahead::Stream { distance, first: number, count: 1 } } else { Ahead::Nothing }
+}
+
+fn tile(products: &Products, (rows, columns): (Range<usize>, &[Column]), ahead: Ahead) -> Tile {
     let pixels: Vec<_> = rows.map(|i| (i * BLOCK_BYTES) as i32).map(|at| Pixel { x: at, out: at }).collect();
-    let lanes = vectors.map(|vector| (vector * isa.lanes() * 4) as i32);
     Tile {
         taps: vec![Tap { x: 0, index: 0, inside: vec![true; pixels.len()] }],
         pixels,
-        columns: lanes.map(|lane| Column { w: lane, out: lane, bias: 0 }).collect(),
+        columns: columns.to_vec(),
         channels: Channels {
             block: BLOCK,
             full: products.channels / BLOCK,
@@ -116,7 +122,6 @@ fn tile(
         },
         residual: false,
         activation: Activation::None,
-        // The tiles behind the first find the weights in the cache.
-        ahead: if first { Ahead::Stream(STREAM_BYTES) } else { Ahead::Nothing },
+        ahead,
     }
 }
