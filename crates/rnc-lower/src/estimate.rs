@@ -4,7 +4,7 @@
 //! of one multiply-add of 16 lanes, which is what one cycle is on the machine where the constants were measured (Zen 4).
 
 use rnc_plan::Machine;
-use rnc_plan::kernel::{Conv, Window, blocks};
+use rnc_plan::kernel::{BLOCK, Conv, Window, blocks};
 use rnc_plan::strassen::Levels;
 use rnc_plan::weights::{Bundles, weight_blocks};
 
@@ -25,8 +25,11 @@ const fn sums(levels: Levels) -> [f64; 2] {
     }
 }
 
-/// Bytes of sums that Strassen's kernel keeps in the second-level cache. If there are more, the weights stream by as often again, from the third-level cache twice as fast.
-const SUMS_BYTES: f64 = 720.0 * 1024.0;
+/// What a block of rows may be whose products stay in the second-level cache: so many rows, and so many bytes of sums or of transformed pixels. The weights stream by once for each
+/// block, after the first from the third-level cache and twice as fast.
+const BLOCK_ROWS: f64 = 28.0;
+/// See [`BLOCK_ROWS`].
+const BLOCK_DATA: f64 = 640.0 * 1024.0;
 
 /// Bytes of a vector of weights.
 const VECTOR: f64 = 64.0;
@@ -34,28 +37,47 @@ const VECTOR: f64 = 64.0;
 /// Estimated microseconds.
 pub(crate) fn microseconds(machine: &Machine, conv: &Conv, algorithm: Algorithm) -> f64 {
     // Multiply-adds in the time that a vector of weights takes to come.
-    let vector = VECTOR / machine.memory_bytes * machine.multiply_adds;
-    multiply_adds(vector, conv, algorithm) / machine.multiply_adds / 1e3
+    let stream = Stream { vector: VECTOR / machine.memory_bytes * machine.multiply_adds };
+    multiply_adds(stream, conv, algorithm) / machine.multiply_adds / 1e3
 }
 
-fn multiply_adds(vector: f64, conv: &Conv, algorithm: Algorithm) -> f64 {
+/// Weights that come from memory, once a run.
+#[derive(Clone, Copy)]
+struct Stream {
+    /// Multiply-adds in the time that a vector takes.
+    vector: f64,
+}
+
+impl Stream {
+    /// The time of so many multiply-adds while so many vectors stream in: neither is quite hidden behind the other, and the longer one counts the most.
+    fn behind(self, multiply_adds: f64, vectors: f64) -> f64 {
+        multiply_adds.hypot(vectors * self.vector)
+    }
+
+    /// The time of the products of a matrix of rows, each of so many bytes, with so many vectors of weights, of which a row takes each one so many times.
+    fn products(self, [rows, row_bytes]: [f64; 2], vectors: f64, times: f64) -> f64 {
+        let blocks = (rows / BLOCK_ROWS).max(rows * row_bytes / BLOCK_DATA).ceil();
+        self.behind(rows * vectors * times, vectors * f64::midpoint(1.0, blocks))
+    }
+}
+
+fn multiply_adds(stream: Stream, conv: &Conv, algorithm: Algorithm) -> f64 {
     let (inputs, outputs) = (conv.input.channels as f64, blocks(conv.output.channels) as f64);
     let input_blocks = blocks(conv.input.channels) as f64;
     match algorithm {
         Algorithm::Direct => {
             let vectors: usize =
                 weight_blocks(conv).map_or(0, |(blocks, _)| blocks.iter().map(|block| block.depth).sum());
-            let window = conv.window.taps() as f64;
             let rows = taps_inside(&conv.window, 0, [conv.input.height, conv.output.height]);
             let columns = taps_inside(&conv.window, 1, [conv.input.width, conv.output.width]);
-            ((rows * columns) as f64).max(window * vector) * vectors as f64
+            stream.behind((rows * columns * vectors) as f64, (conv.window.taps() * vectors) as f64)
         }
         Algorithm::Strassen(levels) => {
             let (parts, count, sums) = (levels.parts() as f64, levels.products() as f64, sums(levels));
             let groups = (conv.output.height * conv.output.width).div_ceil(levels.parts()) as f64;
-            let passes = (groups * count * input_blocks / parts * VECTOR / SUMS_BYTES).ceil();
-            let rows = groups.max(vector).max(passes * vector / 2.0);
-            rows * count * inputs / parts * outputs / parts
+            let group_bytes = count * input_blocks / parts * VECTOR;
+            let weights = count * inputs / parts * outputs / parts;
+            stream.products([groups, group_bytes], weights, 1.0)
                 + groups * (input_blocks * sums[0] + outputs * sums[1]) / parts
         }
         Algorithm::Winograd(filtering) => {
@@ -63,8 +85,9 @@ fn multiply_adds(vector: f64, conv: &Conv, algorithm: Algorithm) -> f64 {
             let tile = filtering.tile();
             let tiles = (conv.output.height.div_ceil(tile) * conv.output.width.div_ceil(tile)) as f64;
             let bundle = Bundles::of(conv).map_or(inputs, |bundles| bundles.inputs as f64);
-            let products = (tiles * positions).max(points * vector) * bundle * outputs;
-            products + tiles * positions * (input_blocks * TRANSFORM + outputs * (TRANSFORM + PRODUCT))
+            let tile_bytes = positions * (bundle / BLOCK as f64).ceil() * VECTOR;
+            stream.products([tiles, tile_bytes], points * bundle * outputs, positions / points)
+                + tiles * positions * (input_blocks * TRANSFORM + outputs * (TRANSFORM + PRODUCT))
         }
     }
 }
@@ -83,7 +106,7 @@ mod tests {
     use rnc_plan::kernel::{Activation, Extent, Source};
 
     #[test]
-    fn a_direct_convolution_takes_its_multiply_adds_or_its_weights_whichever_is_longer() {
+    fn a_direct_convolution_takes_its_multiply_adds_and_a_little_for_the_weights_that_come_meanwhile() {
         let machine = Machine { multiply_adds: 4.0, memory_bytes: 16.0, ..Machine::default() };
         let layer = |size: usize| Conv {
             input: Extent { channels: 32, height: size, width: size },
@@ -95,9 +118,9 @@ mod tests {
             activation: Activation::None,
         };
         let time = |size| microseconds(&machine, &layer(size), Algorithm::Direct);
-        // 100 pixels × 32 × 4 vectors at 4 a nanosecond; 128 vectors of 64 bytes at 16 bytes a nanosecond.
-        assert!((time(10) - 3.2).abs() < 1e-9, "{}", time(10));
-        assert!((time(1) - 0.512).abs() < 1e-9, "{}", time(1));
+        // Pixels × 32 × 4 vectors at 4 a nanosecond; 128 vectors of 64 bytes at 16 bytes a nanosecond.
+        assert!((time(10) - 3.2f64.hypot(0.512)).abs() < 1e-9, "{}", time(10));
+        assert!((time(1) - 0.032f64.hypot(0.512)).abs() < 1e-9, "{}", time(1));
     }
 
     #[test]

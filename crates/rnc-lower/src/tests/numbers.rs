@@ -54,7 +54,7 @@ fn fast_algorithms() {
         });
         fast.unwrap_or_else(|| "direct".to_owned())
     };
-    assert_eq!(algorithm(160, 160, 9, 1, 1), "strassen One");
+    assert_eq!(algorithm(160, 160, 13, 1, 1), "strassen One");
     assert_eq!(algorithm(256, 128, 13, 1, 1), "strassen Two");
     assert_eq!(algorithm(64, 64, 13, 3, 1), "winograd 4");
     // Groups of 8, with zeros between them, of 32 and of 48.
