@@ -233,7 +233,7 @@ impl<'a> Writer<'a> {
         let steps = self.steps_per_iteration(channels);
         for run in self.runs(steps) {
             let weights = channels as i32 * WEIGHT_BYTES;
-            self.advance_w(run.taps[0].index * weights);
+            self.advance_w(run.taps.first().map_or(0, |tap| tap.index) * weights);
             let [x, w] = [self.x, self.w];
             self.repeat(run.count, |writer| {
                 for tap in run.taps {

@@ -86,6 +86,13 @@ fn windows_with_padding_at_every_edge_agree() {
 }
 
 #[test]
+fn tiles_that_lie_wholly_on_padding_agree() {
+    for (kernel, pad) in [(1, [2, 40, 1, 0]), (3, [5, 0, 4, 33])] {
+        check(&Case { pad, ..Case::new([20, 40], [3, 4], kernel) }.spec(), 2);
+    }
+}
+
+#[test]
 fn strides_and_dilations_agree() {
     for (stride, dilation, kernel) in [
         ([2, 2], [1, 1], 3),

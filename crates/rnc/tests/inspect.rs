@@ -30,7 +30,7 @@ fn inspect_shows_plan_and_model_as_text_and_json() {
         assert!(!from_plan[part].is_null(), "no {part}");
         assert_eq!(from_plan[part], from_model[part], "{part}");
     }
-    assert_eq!((&from_plan["format"]["version"], &from_model["format"]), (&5.into(), &serde_json::Value::Null));
+    assert_eq!((&from_plan["format"]["version"], &from_model["format"]), (&6.into(), &serde_json::Value::Null));
     let steps = from_plan["steps"].as_array().unwrap();
     assert_eq!(steps.len() as u64, from_plan["plan"]["step_count"].as_u64().unwrap());
     assert_eq!(steps.iter().filter(|step| is_convolution(&step["kernel"])).count(), 20);

@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn the_head_is_a_golden_sequence_of_bytes() {
         let head = Layout::new(3, b"").head(b"abc");
-        let fixed = b"RNCPLAN\n\x05\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        let fixed = b"RNCPLAN\n\x06\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
         assert_eq!(&head[..44], fixed);
         assert_eq!(&head[48..52], b"abc\0");
     }
