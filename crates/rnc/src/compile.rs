@@ -10,7 +10,7 @@ use rnc_passes::Report;
 use rnc_plan::{Listing, Plan};
 
 use crate::error::{CompileError, WritePlanError};
-use crate::lint::{Lint, lint};
+use crate::lint::{self, Lint, lint};
 use crate::options::CompileOptions;
 use crate::outputs;
 use crate::tune::HostTuner;
@@ -114,7 +114,7 @@ fn compile_by(
         }
     };
     outputs::choose(&mut graph, &options.outputs)?;
-    let lints = oddities.into_iter().map(Lint::from).chain(lint(&graph)).collect();
+    let mut lints: Vec<Lint> = oddities.into_iter().map(Lint::from).chain(lint(&graph)).collect();
     let import = start.elapsed();
     log::info!("imported `{}`: {} operators in {import:.1?}", graph.name(), operator_count(&graph));
     let (imported, operators) = (graph.to_string(), operator_count(&graph));
@@ -133,6 +133,7 @@ fn compile_by(
     let CompileOptions { exact, ref machine, .. } = *options;
     let choices = LowerOptions { listing, producer: producer(), exact, machine: machine.clone(), tuner };
     let plan = Plan { images: options.images.clone(), ..lower(&verified, &choices)? };
+    lints.extend(lint::labels(&plan));
     let times = Times { import, optimize, lower: start.elapsed() };
     log::info!("lowered: {} steps in {:.1?}", plan.steps.len(), times.lower);
     for step in &plan.steps {

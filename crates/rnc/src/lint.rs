@@ -5,6 +5,7 @@ use std::fmt;
 use rnc_ir::op::Conv2d;
 use rnc_ir::{Graph, NodeId, Op, Tensor, print};
 use rnc_onnx::Oddity;
+use rnc_plan::Plan;
 
 /// One oddity. Prints as `@conv1.weight: 2 of 9408 elements are NaN, the first at [0,1,2,3]; every result that they take part in is NaN`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,24 @@ impl From<Oddity> for Lint {
 /// Looks at a graph as it was imported.
 pub fn lint(graph: &Graph) -> Vec<Lint> {
     graph.topological_order().into_iter().flat_map(|id| of_node(graph, id)).collect()
+}
+
+/// Whether a plan's names of classes are as many as its classes: the scores of the first output that has one score a class.
+pub fn labels(plan: &Plan) -> Option<Lint> {
+    let labels = plan.images.labels.len();
+    let is_scores = |dims: &[usize]| dims.iter().filter(|dim| **dim != 1).count() == 1;
+    let (node, found) = match plan.outputs.iter().find(|output| is_scores(&output.dims)) {
+        _ if labels == 0 => return None,
+        None => {
+            ("the model".to_owned(), format!("no output has one score for each class, and there are {labels} labels"))
+        }
+        Some(output) if output.sample_len() == Some(labels) => return None,
+        Some(output) => {
+            let classes: usize = output.dims.iter().product();
+            (format!("output `{}`", output.name), format!("it has {classes} classes, and there are {labels} labels"))
+        }
+    };
+    Some(Lint { node, found, remedy: "classes will have no names: compile with labels that fit, or with none" })
 }
 
 fn of_node(graph: &Graph, id: NodeId) -> Vec<Lint> {
@@ -155,6 +174,25 @@ mod tests {
     fn ordinary_models_have_none() {
         let options = rnc_zoo::ZooOptions { image: 32, ..rnc_zoo::ZooOptions::default() };
         assert_eq!(lint(&rnc_zoo::build("resnet18", &options).unwrap()), []);
+    }
+
+    #[test]
+    fn labels_must_be_as_many_as_classes() {
+        let found = |text: &str, labels: usize| {
+            let graph = rnc_ir::parse(text).unwrap();
+            let options = crate::CompileOptions::default().labels(vec!["cat".to_owned(); labels]);
+            let compiled = crate::compile(crate::Source::Graph(graph), &options).unwrap();
+            compiled.lints.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let scores = "graph @g(%x: f32[N,4]) -> (%y) { %y = relu(%x) }";
+        assert_eq!((found(scores, 4), found(scores, 0)), (vec![], vec![]));
+        let wrong = found(scores, 3);
+        assert!(
+            wrong[0].starts_with("output `y`: it has 4 classes, and there are 3 labels; classes will"),
+            "{wrong:?}"
+        );
+        let map = found("graph @g(%x: f32[N,4,2,2]) -> (%y) { %y = relu(%x) }", 4);
+        assert!(map[0].starts_with("the model: no output has one score for each class, and there are 4"), "{map:?}");
     }
 
     #[test]

@@ -78,6 +78,24 @@ fn a_plan_keeps_its_preprocessing_and_its_labels() {
 }
 
 #[test]
+fn labels_that_are_not_as_many_as_classes_are_spoken_of_when_compiling_and_when_running() {
+    let folder = photographs();
+    let (plan, cat) = (folder.path("x.plan"), folder.path("cat/0.png"));
+    let compile =
+        rnc(&["compile", &fixture().model, "-o", &plan, "--labels", "imagenet-1k", "--preprocess", "cifar10"]);
+    let found = "output `logits`: it has 10 classes, and there are 1000 labels; classes will have no names";
+    assert!(compile.succeeds().stderr.contains(found), "no {found:?}");
+    let run = rnc(&["run", &plan, &cat]).succeeds();
+    assert!(
+        run.stderr.contains("warning: there are 1000 labels, but output `logits` has 10 classes"),
+        "{}",
+        run.stderr
+    );
+    let asked = rnc(&["run", &plan, &cat, "--top", "1"]).exits(1);
+    assert!(asked.stderr.contains("one line for each class"), "{}", asked.stderr);
+}
+
+#[test]
 fn csv_has_a_line_for_each_guess() {
     let folder = photographs();
     let plan = labelled(&folder);

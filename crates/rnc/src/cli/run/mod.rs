@@ -167,7 +167,7 @@ impl Run {
         Ok(Ran { measured: collector.finish(self.repeat.unwrap_or(0))?, names, unreadable })
     }
 
-    /// The best classes of each sample, if they were asked for; for images also unasked, if the model gives scores.
+    /// The best classes of each sample, if they were asked for; for images also unasked, if the model gives scores, and as many as the plan has names for.
     fn classes(&self, measured: &Measured, labels: Option<&[String]>) -> Result<Option<Vec<Vec<Guess>>>, Failure> {
         let top = self.top.unwrap_or(5);
         let classes = || {
@@ -176,7 +176,7 @@ impl Run {
         };
         match (self.top.is_some() || self.prepare.labels.is_some() || self.csv, self.images.is_empty()) {
             (true, _) => classes().map(Some),
-            (false, false) => Ok(classes().ok()),
+            (false, false) => Ok(classes().map_err(|failure| say_without_names(labels, &failure)).ok()),
             (false, true) => Ok(None),
         }
     }
@@ -187,6 +187,13 @@ impl Run {
             (false, true) => Format::Csv,
             (false, false) => Format::Text,
         }
+    }
+}
+
+/// Says why no classes are shown, where there are names for them.
+fn say_without_names(labels: Option<&[String]>, failure: &Failure) {
+    if labels.is_some() {
+        note(format!("warning: {failure}"));
     }
 }
 
