@@ -58,13 +58,13 @@ pub fn choose(isa: Isa, problem: Problem, measured: Option<TileSize>) -> TileSiz
 /// Tasks beyond which threads are taken to share the work evenly.
 const MANY_TASKS: usize = 1 << 14;
 
+/// Multiply-adds that can start in a cycle, and loads. Zen 4 and some client CPUs start one multiply-add of 512 bits, and are as fast with the tiles that this favours.
+const FMA_PORTS: f64 = 2.0;
+/// See [`FMA_PORTS`].
+const LOAD_PORTS: f64 = 2.0;
+
 /// Cycles of one input channel and tap over the whole result until the last thread is done, up to a constant factor.
 fn estimate(isa: Isa, problem: Problem, size: TileSize) -> f64 {
-    // Multiply-adds and loads that can start in a cycle, on the machines at hand (Zen 4; Skylake and later have two 512-bit loads).
-    let (fma_ports, load_ports) = match isa {
-        Isa::Avx512 => (2.0, 2.0),
-        Isa::Avx2 | Isa::Baseline => (2.0, 2.0),
-    };
     let tiles = cut(problem.output, size.pixels);
     let panel = |columns: usize| -> Vec<f64> {
         let columns = columns as f64;
@@ -72,13 +72,13 @@ fn estimate(isa: Isa, problem: Problem, size: TileSize) -> f64 {
             .iter()
             .map(|tile| {
                 let pixels = tile.len() as f64;
-                let work = pixels * columns / fma_ports;
-                // By one load for each multiply-add, for all of them, and for every other pixel so and so.
+                let work = pixels * columns / FMA_PORTS;
+                // One for a pixel; with 128 bits, one for each multiply-add at every other pixel.
                 let broadcasts = match isa {
                     Isa::Avx512 | Isa::Avx2 => pixels,
                     Isa::Baseline => pixels * f64::midpoint(columns, 1.0),
                 };
-                let loads = (broadcasts + columns) / load_ports;
+                let loads = (broadcasts + columns) / LOAD_PORTS;
                 // Cranelift keeps eight sums in registers, and some of more than that in memory.
                 let spills = if isa == Isa::Baseline && pixels * columns > 8.0 { 0.25 * work } else { 0.0 };
                 // A sum waits four cycles for its last multiply-add. Weights come from further away than pixels do.
