@@ -17,7 +17,7 @@ pub fn makespan(times: &[f64], threads: usize) -> f64 {
     spread.fold(0.0, f64::max)
 }
 
-/// Work that is cut into blocks of rows: a task is one block with one of the `outputs` blocks of output channels, block by block, and whoever has a task of a block
+/// Work that is cut into blocks of rows: a task is one block with one of the `outputs` panels of output channels, block by block, and whoever has a task of a block
 /// transforms its rows first.
 #[derive(Clone, Copy, Debug)]
 pub struct Blocks {
@@ -27,9 +27,9 @@ pub struct Blocks {
     pub rows: usize,
     /// Most rows in a block.
     pub most: usize,
-    /// Blocks of output channels.
+    /// Panels of output channels.
     pub outputs: usize,
-    /// Multiply-adds that one row takes with one block of output channels, and what its transform takes.
+    /// Multiply-adds that one row takes with one panel, and what its transform takes.
     pub products: f64,
     /// See `products`.
     pub transform: f64,

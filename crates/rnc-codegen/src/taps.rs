@@ -46,9 +46,10 @@ fn run(taps: &[Tap], len: usize) -> Run<'_> {
     let Some(second) = taps.get(len) else { return Run { taps: &row[..1], count: 1, x: 0, index: 0 } };
     let (x, index) = (second.x - row[0].x, second.index - row[0].index);
     let like = |(number, other): &(usize, &[Tap])| {
-        let number = *number as i32;
-        let same =
-            |a: &Tap, b: &Tap| b.x == a.x + number * x && b.index == a.index + number * index && a.inside == b.inside;
+        let at = |first: i32, step: i32| i64::from(first) + *number as i64 * i64::from(step);
+        let same = |a: &Tap, b: &Tap| {
+            at(a.x, x) == i64::from(b.x) && at(a.index, index) == i64::from(b.index) && a.inside == b.inside
+        };
         row.iter().zip(*other).all(|(a, b)| same(a, b))
     };
     let count = taps.chunks_exact(len).enumerate().take_while(like).count();

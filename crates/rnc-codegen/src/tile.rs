@@ -245,8 +245,11 @@ impl<'a> Writer<'a> {
                 }
             });
             if run.count > 1 {
-                let count = run.count as i32;
-                (self.x, self.w) = (x + count * run.x, w + count * run.index * weights);
+                // Back to the last row: one beyond it may be out of an offset's reach.
+                self.emitter.advance(Pointer::X, -run.x);
+                self.emitter.advance(Pointer::W, -run.index * weights);
+                let last = run.count as i32 - 1;
+                (self.x, self.w) = (x + last * run.x, w + last * run.index * weights);
             }
         }
         self.advance_x(self.tile.channels.stride);

@@ -28,6 +28,17 @@ fn taps_beyond_the_reach_of_an_instruction_are_refused() {
 }
 
 #[test]
+fn rows_of_taps_that_are_nearly_as_far_apart_as_an_instruction_reaches_are_compiled() {
+    // The second of two rows is 1.3 GB away, a third one would be out of reach.
+    let window = Window { kernel: [2, 32], stride: [1, 1], pad: [0, 0], dilation: [5000, 1] };
+    let spec = KernelSpec::Conv(conv(extent(16, 8191, 4096), extent(16, 1, 28), window));
+    footprint::operands(&spec).expect("the verifier accepts it");
+    for isa in Isa::ALL.into_iter().filter(|isa| isa.is_supported()) {
+        Code::compile([&spec], isa).unwrap_or_else(|error| panic!("{isa}: {error}"));
+    }
+}
+
+#[test]
 fn patches_beyond_the_reach_of_an_instruction_are_refused() {
     let window = Window { kernel: [3, 3], stride: [1, 1], pad: [2, 0], dilation: [1, 1] };
     let conv = conv(extent(1, 1, 1 << 24), extent(1, 1, 1), window);

@@ -1,7 +1,8 @@
 //! The cost model: how long a convolution takes by each algorithm, from its shape and a machine's description.
 //!
 //! Times are for one sample on one core: a batch reads weights less often, which makes the fast algorithms better still. The unit inside is the time
-//! of one multiply-add of 16 lanes, which is what one cycle is on the machine where the constants were measured (Zen 4).
+//! of one multiply-add of 16 lanes. Transforms and sums were measured on Zen 4, where that is a cycle; on Zen 5, where it is half of one, 130 measurements are off by 11 % in the mean,
+//! most where weights take long to come.
 
 use rnc_plan::Machine;
 use rnc_plan::kernel::{BLOCK, Conv, Window, blocks};
@@ -25,8 +26,8 @@ const fn sums(levels: Levels) -> [f64; 2] {
     }
 }
 
-/// What a block of rows may be whose products stay in the second-level cache: so many rows, and so many bytes of sums or of transformed pixels. The weights stream by once for each
-/// block, after the first from the third-level cache and twice as fast.
+/// What a block of rows is whose products stay in the second-level cache: so many rows at the most (with AVX-512), and so many bytes of sums or of transformed pixels (between what the two
+/// kernels take). The weights stream by once for each block, after the first from the third-level cache and twice as fast.
 const BLOCK_ROWS: f64 = 28.0;
 /// See [`BLOCK_ROWS`].
 const BLOCK_DATA: f64 = 640.0 * 1024.0;
@@ -41,7 +42,7 @@ pub(crate) fn microseconds(machine: &Machine, conv: &Conv, algorithm: Algorithm)
     multiply_adds(stream, conv, algorithm) / machine.multiply_adds / 1e3
 }
 
-/// Weights that come from memory, once a run.
+/// Weights that come from memory while they are used.
 #[derive(Clone, Copy)]
 struct Stream {
     /// Multiply-adds in the time that a vector takes.

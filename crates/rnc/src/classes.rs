@@ -16,6 +16,12 @@ pub struct Guess {
     pub probability: f64,
 }
 
+/// How many classes an array of this shape has scores of: `[N, classes]`, perhaps with axes of 1. `None` if it has none.
+pub fn count(shape: &[usize]) -> Option<usize> {
+    let axes = shape.get(1..).unwrap_or_default();
+    (axes.iter().filter(|axis| **axis != 1).count() == 1).then(|| axes.iter().product())
+}
+
 /// The `top` most probable classes, best first; of equal ones the first first. Scores that are no probabilities go through a softmax.
 pub fn best(scores: &[f32], top: usize, labels: Option<&[String]>) -> Vec<Guess> {
     let probabilities = probabilities(scores);

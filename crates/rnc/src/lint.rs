@@ -1,16 +1,18 @@
-//! What is odd about a model, found before it is compiled: nothing that keeps it from running, but something that its author would want to know.
+//! What is odd about a model, or about what is said of it: nothing that keeps it from running, but something that its author would want to know.
 
 use std::fmt;
 
 use rnc_ir::op::Conv2d;
 use rnc_ir::{Graph, NodeId, Op, Tensor, print};
 use rnc_onnx::Oddity;
-use rnc_plan::Plan;
+use rnc_plan::{Plan, Port};
+
+use crate::classes;
 
 /// One oddity. Prints as `@conv1.weight: 2 of 9408 elements are NaN, the first at [0,1,2,3]; every result that they take part in is NaN`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lint {
-    /// The node: `%bn1`, or `@conv1.weight` for a constant; `the model` for what concerns its file.
+    /// The node: `%bn1`, or `@conv1.weight` for a constant; an output; `the model` for what concerns its file or all of it.
     pub node: String,
     /// What was found, with numbers.
     pub found: String,
@@ -35,22 +37,23 @@ pub fn lint(graph: &Graph) -> Vec<Lint> {
     graph.topological_order().into_iter().flat_map(|id| of_node(graph, id)).collect()
 }
 
-/// Whether a plan's names of classes are as many as its classes: the scores of the first output that has one score a class.
+/// Whether a plan has as many names of classes as it has classes: scores of the first output that has one score a class, as `rnc run` takes them.
 pub fn labels(plan: &Plan) -> Option<Lint> {
     let labels = plan.images.labels.len();
-    let is_scores = |dims: &[usize]| dims.iter().filter(|dim| **dim != 1).count() == 1;
-    let (node, found) = match plan.outputs.iter().find(|output| is_scores(&output.dims)) {
+    let scores = |output: &Port| Some((output.name.clone(), classes::count(&plan.batch.shape(&output.dims, 1))?));
+    let (node, found) = match plan.outputs.iter().find_map(scores) {
         _ if labels == 0 => return None,
-        None => {
-            ("the model".to_owned(), format!("no output has one score for each class, and there are {labels} labels"))
+        Some((_, classes)) if classes == labels => return None,
+        Some((name, classes)) => {
+            (format!("output `{name}`"), format!("it has {classes} classes, and there are {labels} labels"))
         }
-        Some(output) if output.sample_len() == Some(labels) => return None,
-        Some(output) => {
-            let classes: usize = output.dims.iter().product();
-            (format!("output `{}`", output.name), format!("it has {classes} classes, and there are {labels} labels"))
+        None => {
+            let found = format!("no output has one score for each class, and there are {labels} labels");
+            ("the model".to_owned(), found)
         }
     };
-    Some(Lint { node, found, remedy: "classes will have no names: compile with labels that fit, or with none" })
+    let remedy = "no classes will be shown, and `rnc eval` will refuse: compile with labels that fit, or with none";
+    Some(Lint { node, found, remedy })
 }
 
 fn of_node(graph: &Graph, id: NodeId) -> Vec<Lint> {
@@ -187,10 +190,7 @@ mod tests {
         let scores = "graph @g(%x: f32[N,4]) -> (%y) { %y = relu(%x) }";
         assert_eq!((found(scores, 4), found(scores, 0)), (vec![], vec![]));
         let wrong = found(scores, 3);
-        assert!(
-            wrong[0].starts_with("output `y`: it has 4 classes, and there are 3 labels; classes will"),
-            "{wrong:?}"
-        );
+        assert!(wrong[0].starts_with("output `y`: it has 4 classes, and there are 3 labels; no classes"), "{wrong:?}");
         let map = found("graph @g(%x: f32[N,4,2,2]) -> (%y) { %y = relu(%x) }", 4);
         assert!(map[0].starts_with("the model: no output has one score for each class, and there are 4"), "{map:?}");
     }

@@ -83,7 +83,7 @@ fn labels_that_are_not_as_many_as_classes_are_spoken_of_when_compiling_and_when_
     let (plan, cat) = (folder.path("x.plan"), folder.path("cat/0.png"));
     let compile =
         rnc(&["compile", &fixture().model, "-o", &plan, "--labels", "imagenet-1k", "--preprocess", "cifar10"]);
-    let found = "output `logits`: it has 10 classes, and there are 1000 labels; classes will have no names";
+    let found = "output `logits`: it has 10 classes, and there are 1000 labels; no classes will be shown";
     assert!(compile.succeeds().stderr.contains(found), "no {found:?}");
     let run = rnc(&["run", &plan, &cat]).succeeds();
     assert!(

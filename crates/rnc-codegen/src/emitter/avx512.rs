@@ -1,4 +1,4 @@
-//! AVX-512F leaves, by the `iced-x86` assembler. Scalars come in by `{1to16}` memory operands.
+//! AVX-512F leaves, by the `iced-x86` assembler. Scalars come in by `{1to16}` memory operands, or through the last register if several multiply-adds take them.
 
 use iced_x86::IcedError;
 #[allow(clippy::wildcard_imports, reason = "the assembler's registers and operand sizes")]

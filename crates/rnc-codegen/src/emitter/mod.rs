@@ -100,8 +100,8 @@ pub trait Emitter {
     /// `sum[j] += weights[j] * s` for all j, fused, where `s` is the scalar at `scalar`.
     fn multiply_add(&mut self, sum: &[V], weights: &[V], scalar: Address);
 
-    /// `sum += weights * x`, fused, where lane `l` of x is the element `l / channels * channels + channel` of memory. Needs a register beyond those of sums
-    /// and weights: the last one, if there are 32.
+    /// `sum += weights * x`, fused, where lane `l` of x is the element `l / channels * channels + channel` of memory. Takes a
+    /// register beyond [`Emitter::vectors`], if it takes one.
     fn multiply_add_grouped(&mut self, sum: V, weights: V, from: Address, lane: Lane);
 
     /// `to += memory`.

@@ -14,7 +14,7 @@ Examples:
   rnc calibrate -o zen4.json     look, but let `rnc compile` be
 
 Estimates choose among algorithms for each convolution. Without a calibration they assume 3.7 multiply-adds of 16 lanes and
-30 bytes of weights a nanosecond, a Zen 4 core. `rnc inspect PLAN --choices` shows what came of it; `rnc compile --tune`
+30 bytes of weights a nanosecond, much like a Zen 4 core. `rnc inspect PLAN --choices` shows what came of it; `rnc compile --tune`
 measures the kernels themselves.";
 
 /// Measure what a core of this machine can do, for the estimates of `rnc compile`.

@@ -24,14 +24,14 @@ struct Panel {
     first: usize,
     /// Bytes from the bundle's weights to its own.
     weights: usize,
-    columns: Columns,
+    class: Class,
 }
 
 /// What the code of a panel depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::kernels) struct Columns {
+pub(in crate::kernels) struct Class {
     /// Blocks: one or two.
-    pub(in crate::kernels) count: usize,
+    pub(in crate::kernels) blocks: usize,
     /// Bytes from the weights of one product to those of the next.
     pub(in crate::kernels) step: usize,
 }
@@ -43,11 +43,11 @@ pub(in crate::kernels) struct Cut {
     /// The panels of a bundle.
     panels: Vec<Panel>,
     /// Most blocks of output channels in a panel.
-    pub(in crate::kernels) columns: usize,
+    pub(in crate::kernels) panel_blocks: usize,
 }
 
-/// Two blocks of output channels at once read pixels half as often, and are worth it even if some threads have a little more to do (one thread of a Zen 5: layers of ResNet-50 take 6 %
-/// less, those of ResNeXt-50 9).
+/// Two blocks of output channels at once read pixels half as often, and are worth it even if some threads have a little more to do. One thread of a Zen 5 takes 6 % less for ResNet-50 and
+/// 8 for ResNeXt-50; CPUs with one multiply-add a cycle may gain less, so that only a part of it may be lost again.
 const PAIR_GAIN: f64 = 1.02;
 
 impl Cut {
@@ -58,18 +58,21 @@ impl Cut {
         let paired = Blocks { outputs: pairs, products: work.products * weights.blocks as f64 / pairs as f64, ..work };
         let time = |work: Blocks| work.time(work.count(threads), threads);
         let is_paired = module.isa() == Isa::Avx512 && weights.blocks > 1 && time(paired) <= PAIR_GAIN * time(work);
-        let (columns, work) = if is_paired { (2, paired) } else { (1, work) };
+        let (panel_blocks, work) = if is_paired { (2, paired) } else { (1, work) };
         let count = work.count(threads);
         Self {
             rows: (0..count).map(|block| work.block(block, count)).collect(),
-            panels: (0..weights.blocks).step_by(columns).map(|first| panel(weights, first, columns)).collect(),
-            columns,
+            panels: (0..weights.blocks)
+                .step_by(panel_blocks)
+                .map(|first| panel(weights, first, panel_blocks))
+                .collect(),
+            panel_blocks,
         }
     }
 
-    /// The different columns of panels.
-    pub(in crate::kernels) fn classes(&self) -> Vec<Columns> {
-        let mut classes: Vec<_> = self.panels.iter().map(|panel| panel.columns).collect();
+    /// The different classes of panels.
+    pub(in crate::kernels) fn classes(&self) -> Vec<Class> {
+        let mut classes: Vec<_> = self.panels.iter().map(|panel| panel.class).collect();
         classes.dedup();
         classes
     }
@@ -82,15 +85,15 @@ impl Cut {
     /// The largest tile that the products are made of.
     pub(in crate::kernels) fn register_tile(&self, isa: Isa) -> RegisterTile {
         let rows = self.rows.iter().map(Range::len).max().unwrap_or(0);
-        let (most, columns) = size(isa, self.columns);
+        let (most, columns) = size(isa, self.panel_blocks);
         RegisterTile::Pixels(TileSize { pixels: rows.div_ceil(rows.div_ceil(most).max(1)), columns })
     }
 }
 
-fn panel(weights: ProductWeights, first: usize, columns: usize) -> Panel {
+fn panel(weights: ProductWeights, first: usize, most: usize) -> Panel {
     let place = weights.block(first);
-    let count = columns.min(weights.blocks - first);
-    Panel { first, weights: place.first * 4, columns: Columns { count, step: place.step * 4 } }
+    let blocks = most.min(weights.blocks - first);
+    Panel { first, weights: place.first * 4, class: Class { blocks, step: place.step * 4 } }
 }
 
 /// The panels of a bundle as a table: from the bundle's weights to a panel's, from one product's weights to the next's, the panel's first block of output channels and
@@ -105,9 +108,9 @@ impl Panels {
     pub(in crate::kernels) fn new(module: &mut ModuleBuilder<'_>, cut: &Cut) -> Result<Self, CodegenError> {
         let classes = cut.classes();
         let mut table = Table::default();
-        for Panel { first, weights, columns } in &cut.panels {
-            let class = classes.iter().position(|class| class == columns).expect("a class is that of a panel");
-            let words = [*weights, columns.step, *first, first + columns.count, class * 8];
+        for Panel { first, weights, class } in &cut.panels {
+            let number = classes.iter().position(|known| known == class).expect("a class is that of a panel");
+            let words = [*weights, class.step, *first, first + class.blocks, number * 8];
             table.numbers(words.map(|word| word as i64));
         }
         module.table(table).map(Self)

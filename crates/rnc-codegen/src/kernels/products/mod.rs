@@ -17,7 +17,7 @@ use crate::module::ModuleBuilder;
 use crate::panels::BLOCK_BYTES;
 use crate::taps::Tap;
 use crate::tile::{self, Ahead, Channels, Column, Pixel, Repeat, Tile};
-pub(super) use cut::{Columns, Cut, PanelRow, Panels};
+pub(super) use cut::{Class, Cut, PanelRow, Panels};
 
 /// How far ahead of their use weights are asked for, at the least: as many as a core uses while memory answers.
 const STREAM_BYTES: usize = 16 << 10;
@@ -38,7 +38,7 @@ pub(super) struct Products {
     pub(super) channels: usize,
     /// From one channel block to the next, of the source and of the result.
     pub(super) channel_block: usize,
-    pub(super) columns: Columns,
+    pub(super) class: Class,
     pub(super) kind: Kind,
     /// From one slot to the next, of the source and of the result.
     pub(super) data_slot: usize,
@@ -55,9 +55,9 @@ pub(super) const fn most_rows(isa: Isa) -> usize {
 }
 
 /// Rows and vectors of one product in registers, for so many blocks of output channels.
-const fn size(isa: Isa, columns: usize) -> (usize, usize) {
+const fn size(isa: Isa, blocks: usize) -> (usize, usize) {
     match isa {
-        Isa::Avx512 => (28 / columns, columns),
+        Isa::Avx512 => (28 / blocks, blocks),
         Isa::Avx2 => (6, 2),
         Isa::Baseline => (4, 2),
     }
@@ -66,11 +66,11 @@ const fn size(isa: Isa, columns: usize) -> (usize, usize) {
 /// The products of a run of slots with a panel's output channels, as a leaf of X, W and Out. Bias points to a vector of zeros.
 pub(super) fn leaf(module: &mut ModuleBuilder<'_>, name: &str, products: &Products) -> Result<FuncId, CodegenError> {
     let isa = module.isa();
-    let Products { rows, channels, columns, kind, .. } = *products;
-    let (most, vectors) = size(isa, columns.count);
+    let Products { rows, channels, class, kind, .. } = *products;
+    let (most, vectors) = size(isa, class.blocks);
     let groups = rows.div_ceil(most);
     let lanes = isa.lanes();
-    let all: Vec<Column> = (0..columns.count)
+    let all: Vec<Column> = (0..class.blocks)
         .flat_map(|block| (0..BLOCK / lanes).map(move |part| (block, (part * lanes * 4) as i32)))
         .map(|(block, lane)| Column {
             w: (block * channels * BLOCK_BYTES) as i32 + lane,
@@ -84,25 +84,26 @@ pub(super) fn leaf(module: &mut ModuleBuilder<'_>, name: &str, products: &Produc
         .map(|number| {
             let (group, part) = (number / parts.len(), number % parts.len());
             let range = rows * group / groups..rows * (group + 1) / groups;
-            tile(products, (range, parts[part]), ahead(columns, number, count))
+            tile(products, (range, parts[part]), ahead(class, number, count))
         })
         .collect();
     let repeat = Repeat {
         count: kind.count,
         x: near("a slot", products.data_slot)?,
-        w: if kind.shared { 0 } else { near("a slot's weights", columns.step)? },
+        w: if kind.shared { 0 } else { near("a slot's weights", class.step)? },
         out: near("a slot of products", products.product_slot)?,
     };
     module.leaf(name, |emitter| tile::write_repeated(&tiles, repeat, emitter))
 }
 
-/// Weights of a product to come that one of so many tiles asks for: all together ask for each line once, and the first ones for a block of output channels each.
-fn ahead(columns: Columns, number: usize, tiles: usize) -> Ahead {
-    let distance = (columns.step * STREAM_BYTES.div_ceil(columns.step)) as i32;
-    if tiles < columns.count {
-        return Ahead::Stream { distance, first: 0, count: columns.count };
+/// Weights of a product to come that one of so many tiles asks for: all together ask for each line once, and the first ones for a block of output channels each. A line holds
+/// a channel's weights for a block; where that is several vectors, panels have one block and the first vector stands for it.
+fn ahead(class: Class, number: usize, tiles: usize) -> Ahead {
+    let distance = (class.step * STREAM_BYTES.div_ceil(class.step)) as i32;
+    if tiles < class.blocks {
+        return Ahead::Stream { distance, first: 0, count: class.blocks };
     }
-    if number < columns.count { Ahead::Stream { distance, first: number, count: 1 } } else { Ahead::Nothing }
+    if number < class.blocks { Ahead::Stream { distance, first: number, count: 1 } } else { Ahead::Nothing }
 }
 
 fn tile(products: &Products, (rows, columns): (Range<usize>, &[Column]), ahead: Ahead) -> Tile {

@@ -10,7 +10,7 @@ use cranelift_frontend::FunctionBuilder;
 use cranelift_module::{DataId, FuncId};
 
 use super::super::epilogue::Epilogue;
-use super::super::products::{self, Columns, PanelRow, Panels};
+use super::super::products::{self, Class, PanelRow, Panels};
 use super::sums::{self, Data, Outcome};
 use super::{Layout, pixels};
 use crate::clif::{MEMORY, divided, for_range, offset};
@@ -36,7 +36,7 @@ const PRODUCTS_WORD: i32 = 4;
 #[derive(Default)]
 struct Leaves {
     data: HashMap<Data, FuncId>,
-    products: HashMap<(usize, Columns), FuncId>,
+    products: HashMap<(usize, Class), FuncId>,
     outcomes: HashMap<Outcome, FuncId>,
     /// Groups of pixels in all leaves of `data`.
     groups: usize,
@@ -54,8 +54,8 @@ impl Tables {
             let first = layout.levels.parts() * groups.start;
             rows.numbers([layout.source(first) as i64, (first * BLOCK_BYTES) as i64]);
             rows.functions(leaves.sums(module, layout, groups.clone(), name)?);
-            for columns in &classes {
-                rows.functions([leaves.products(module, layout, (groups.len(), *columns), name)?]);
+            for class in &classes {
+                rows.functions([leaves.products(module, layout, (groups.len(), *class), name)?]);
             }
         }
         let mut zeros = Table::default();
@@ -94,12 +94,12 @@ impl Leaves {
         &mut self,
         module: &mut ModuleBuilder<'_>,
         layout: &Layout<'_>,
-        key: (usize, Columns),
+        key: (usize, Class),
         name: &str,
     ) -> Result<FuncId, CodegenError> {
-        once(&mut self.products, key, |(groups, columns)| {
-            let name = format!("{name}.products{groups}x{}", columns.count);
-            products::leaf(module, &name, &layout.products(*groups, *columns))
+        once(&mut self.products, key, |(groups, class)| {
+            let name = format!("{name}.products{groups}x{}", class.blocks);
+            products::leaf(module, &name, &layout.products(*groups, *class))
         })
     }
 }

@@ -11,7 +11,7 @@ use rnc_plan::kernel::{BLOCK, Conv, Strassen, blocks};
 use rnc_plan::strassen::Levels;
 use rnc_plan::weights::ProductWeights;
 
-use super::products::{Columns, Cut, Kind, Products, most_rows};
+use super::products::{Class, Cut, Kind, Products, most_rows};
 use super::{Kernel, Tasks};
 use crate::error::{CodegenError, near};
 use crate::grid::Blocks;
@@ -74,7 +74,7 @@ impl<'a> Layout<'a> {
             levels: *levels,
             channel_block,
             data_slot: channel_block * inputs + BLOCK_BYTES,
-            product_slot: channel_block * cut.columns + BLOCK_BYTES,
+            product_slot: channel_block * cut.panel_blocks + BLOCK_BYTES,
             cut,
         };
         let last = |part: usize| part.saturating_mul(parts - 1);
@@ -123,12 +123,12 @@ impl<'a> Layout<'a> {
     }
 
     /// The products of so many groups and a panel.
-    fn products(&self, groups: usize, columns: Columns) -> Products {
+    fn products(&self, groups: usize, class: Class) -> Products {
         Products {
             rows: groups,
             channels: self.inputs() * BLOCK,
             channel_block: self.channel_block,
-            columns,
+            class,
             kind: Kind { count: self.levels.products(), shared: false },
             data_slot: self.data_slot,
             product_slot: self.product_slot,

@@ -58,8 +58,8 @@ impl Tables {
         let classes = layout.cut.classes();
         for range in &layout.cut.rows {
             block_rows.numbers([range.start as i64, range.end as i64]);
-            for (columns, kind) in classes.iter().flat_map(|class| kinds.iter().map(move |kind| (*class, *kind))) {
-                block_rows.functions([leaves.products(module, layout, (range.len(), columns, kind))?]);
+            for (class, kind) in classes.iter().flat_map(|class| kinds.iter().map(move |kind| (*class, *kind))) {
+                block_rows.functions([leaves.products(module, layout, (range.len(), class, kind))?]);
             }
             for tile in range.clone() {
                 let [y, x] = layout.place(tile);

@@ -6,7 +6,7 @@ use cranelift_module::FuncId;
 use rnc_plan::kernel::{Conv, blocks};
 
 use super::super::epilogue::Epilogue;
-use super::super::products::{self, Columns, Kind, Products};
+use super::super::products::{self, Class, Kind, Products};
 use super::Layout;
 use super::transform::{self, Data, Outcome};
 use crate::error::CodegenError;
@@ -20,7 +20,7 @@ pub(super) struct Leaves(HashMap<Leaf, FuncId>);
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Leaf {
     /// Of this many tiles.
-    Products(usize, Columns, Kind),
+    Products(usize, Class, Kind),
     Data(Data),
     Outcome(Outcome),
 }
@@ -31,9 +31,9 @@ impl Leaves {
         &mut self,
         module: &mut ModuleBuilder<'_>,
         layout: &Layout<'_>,
-        (tiles, columns, kind): (usize, Columns, Kind),
+        (tiles, class, kind): (usize, Class, Kind),
     ) -> Result<FuncId, CodegenError> {
-        self.leaf(module, layout, Leaf::Products(tiles, columns, kind))
+        self.leaf(module, layout, Leaf::Products(tiles, class, kind))
     }
 
     /// The data and the result transform of the tile whose first result is at this place.
@@ -80,13 +80,13 @@ impl Leaves {
             return Ok(*known);
         }
         let written = match &leaf {
-            Leaf::Products(tiles, columns, kind) => {
-                let name = format!("{}.products{tiles}x{}", layout.name(), columns.count);
+            Leaf::Products(tiles, class, kind) => {
+                let name = format!("{}.products{tiles}x{}", layout.name(), class.blocks);
                 let products = Products {
                     rows: *tiles,
                     channels: layout.bundles.inputs,
                     channel_block: layout.channel_block,
-                    columns: *columns,
+                    class: *class,
                     kind: *kind,
                     data_slot: layout.data_slot,
                     product_slot: layout.product_slot,

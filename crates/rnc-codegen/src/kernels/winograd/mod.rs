@@ -85,7 +85,7 @@ impl<'a> Layout<'a> {
             across,
             channel_block,
             data_slot: channel_block * inputs + BLOCK_BYTES,
-            product_slot: channel_block * cut.columns + BLOCK_BYTES,
+            product_slot: channel_block * cut.panel_blocks + BLOCK_BYTES,
             cut,
         };
         let plane = conv.input.height.max(conv.output.height) * conv.input.width.max(conv.output.width) * BLOCK_BYTES;

@@ -1,6 +1,7 @@
 //! Which output has the scores of classes.
 
 use ndarray::{ArrayD, Axis};
+use rnc::classes::count;
 
 use super::super::failure::Failure;
 
@@ -13,11 +14,8 @@ pub(crate) struct Scores<'a> {
 impl<'a> Scores<'a> {
     /// The first output that has one score a class. Labels must be as many.
     pub(crate) fn find(outputs: &'a [(String, ArrayD<f32>)], labels: Option<&[String]>) -> Result<Self, Failure> {
-        let is_scores = |array: &ArrayD<f32>| {
-            let dims = array.shape().get(1..).unwrap_or_default();
-            dims.iter().filter(|dim| **dim != 1).count() == 1
-        };
-        let Some((name, array)) = outputs.iter().find(|(_, array)| is_scores(array)) else {
+        let has_scores = |array: &ArrayD<f32>| count(array.shape()).is_some();
+        let Some((name, array)) = outputs.iter().find(|(_, array)| has_scores(array)) else {
             let found = outputs.iter().map(|(name, array)| format!("`{name}` {:?}", array.shape())).collect::<Vec<_>>();
             let message = format!("no output has one score for each class ([N, classes]); found {}", found.join(", "));
             return Err(

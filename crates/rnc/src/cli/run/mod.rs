@@ -176,7 +176,7 @@ impl Run {
         };
         match (self.top.is_some() || self.prepare.labels.is_some() || self.csv, self.images.is_empty()) {
             (true, _) => classes().map(Some),
-            (false, false) => Ok(classes().map_err(|failure| say_without_names(labels, &failure)).ok()),
+            (false, false) => Ok(classes().map_err(|failure| say_why_no_classes(labels, &failure)).ok()),
             (false, true) => Ok(None),
         }
     }
@@ -191,7 +191,7 @@ impl Run {
 }
 
 /// Says why no classes are shown, where there are names for them.
-fn say_without_names(labels: Option<&[String]>, failure: &Failure) {
+fn say_why_no_classes(labels: Option<&[String]>, failure: &Failure) {
     if labels.is_some() {
         note(format!("warning: {failure}"));
     }
