@@ -58,7 +58,7 @@ pub fn choose(isa: Isa, problem: Problem, measured: Option<TileSize>) -> TileSiz
 /// Tasks beyond which threads are taken to share the work evenly.
 const MANY_TASKS: usize = 1 << 14;
 
-/// Multiply-adds that can start in a cycle, and loads. Zen 4 and some client CPUs start one multiply-add of 512 bits, and are as fast with the tiles that this favours.
+/// Multiply-adds that can start in a cycle, and loads. Zen 4 and some client CPUs start one multiply-add of 512 bits: the tiles that this favours have as many of them there, and fewer loads.
 const FMA_PORTS: f64 = 2.0;
 /// See [`FMA_PORTS`].
 const LOAD_PORTS: f64 = 2.0;

@@ -22,7 +22,7 @@ fn efficiency(isa: Isa, threads: usize) -> f64 {
 }
 
 /// The late layers have so few pixels that odd numbers of threads cannot share them evenly without tiles that are slower than idle threads. AVX-512 leaves up to 2 % of a layer's time
-/// idle to compute two blocks of output channels at once, which is 6 to 9 % faster.
+/// idle to compute two blocks of output channels at once, which is 6 to 8 % faster on one thread.
 #[test]
 fn tasks_spread_evenly_over_1_to_64_threads() {
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_supported()) {

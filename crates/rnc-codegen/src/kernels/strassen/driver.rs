@@ -165,6 +165,7 @@ pub(super) fn write(
     let bytes = |len: Option<usize>| len.expect("the plan's verifier checked the sizes") as i64 * 4;
     let (source_sample, result_sample) =
         (bytes(layout.conv.input.blocked_len()), bytes(layout.conv.output.blocked_len()));
+
     // The block of groups whose sums are in the scratch memory, counted over all samples.
     let summed = builder.declare_var(I64);
     let none = builder.ins().iconst(I64, -1);
